@@ -1,0 +1,1 @@
+"""Patchbay: IT tools as typed, idempotent, tenant-scoped workflow actions over gRPC."""

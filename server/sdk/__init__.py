@@ -1,0 +1,49 @@
+"""The only surface that a module is written against."""
+
+from server.errors import PatchbayError
+from server.sdk.availability import (
+    AvailabilityContext,
+    AvailabilityResolver,
+    Integration,
+    Verdict,
+    rmm_connection,
+)
+from server.sdk.context import ActionContext, Deadline, LocalTransaction, ProbeContext
+from server.sdk.failures import ActionFailure, Effect, FailureCategory, OutcomeUnknown
+from server.sdk.inventory import Device, DeviceFilter, Inventory
+from server.sdk.module import (
+    ConnectionScope,
+    Handler,
+    IntegrationModule,
+    Probe,
+    Registrar,
+    sends_at_once,
+    transactional,
+)
+
+__all__ = [
+    "ActionContext",
+    "ActionFailure",
+    "AvailabilityContext",
+    "AvailabilityResolver",
+    "ConnectionScope",
+    "Deadline",
+    "Device",
+    "DeviceFilter",
+    "Effect",
+    "FailureCategory",
+    "Handler",
+    "Integration",
+    "IntegrationModule",
+    "Inventory",
+    "LocalTransaction",
+    "OutcomeUnknown",
+    "PatchbayError",
+    "Probe",
+    "ProbeContext",
+    "Registrar",
+    "Verdict",
+    "rmm_connection",
+    "sends_at_once",
+    "transactional",
+]

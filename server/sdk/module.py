@@ -1,0 +1,78 @@
+"""A module: one registration of a contract, its handlers and its availability."""
+
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Generic, Protocol, TypeVar
+
+from google.protobuf.descriptor import ServiceDescriptor
+from google.protobuf.message import Message
+
+from server.sdk.availability import AvailabilityResolver
+from server.sdk.http import HttpClient
+
+C = TypeVar("C")
+S = TypeVar("S", bound=Message)
+H = TypeVar("H", bound=Callable[..., Awaitable[Message]])
+
+Handler = Callable[..., Awaitable[Message]]
+"""`async def run_script(request: RunScriptRequest, ctx: ActionContext[Client]) -> RunScriptResponse`."""
+
+Probe = Callable[..., Awaitable[Message | None]]
+"""`async def probe(request, ctx: ProbeContext[Client])`: returns the output when the effect is proved, raises an
+ActionFailure with effect NONE or APPLIED when its absence or failure is proved, returns None when nothing is proved
+yet. Secret fields of `request` hold `***`."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ConnectionScope(Generic[S]):
+    """What a module's `connect` is given. `settings` holds the decrypted credentials; `http` obeys the grant."""
+
+    tenant: str
+    connection_id: str
+    settings: S
+    http: HttpClient
+
+
+@dataclass(frozen=True, kw_only=True)
+class IntegrationModule(Generic[S, C]):
+    """One tool.
+
+    Attributes:
+        contract: The module's service; its options declare tile and actions.
+        handlers: One function per rpc, named like it in snake_case; types are compared with the contract.
+        availability: Says whether a tenant can use the module. None: always, for core groups only.
+        connect: Makes the vendor client from settings; called once per connection, tenant and revision of the
+            settings, never per call. Must not send anything. None: the module needs no connection.
+        check: Asks the vendor whether it accepts the credentials; raises ActionFailure when it does not.
+        instance_url: Returns the normalized address of the vendor from settings; raises ActionFailure with `field`.
+        probes: By action id, reads that can prove what happened.
+        descriptor_set: Serialized FileDescriptorSet with comments, for modules outside this repository.
+    """
+
+    contract: ServiceDescriptor
+    handlers: Sequence[Handler]
+    availability: AvailabilityResolver | None = None
+    connect: Callable[[ConnectionScope[S]], C] | None = None
+    check: Callable[[C], Awaitable[None]] | None = None
+    instance_url: Callable[[S], str] | None = None
+    probes: Mapping[str, Probe] = field(default_factory=dict)
+    descriptor_set: bytes | None = None
+
+
+class Registrar(Protocol):
+    """Where modules register. Adding the same module twice is the same as once."""
+
+    def add(self, module: IntegrationModule[Any, Any]) -> None:
+        """Adds a module; raises ContractError naming everything that does not fit."""
+
+
+def sends_at_once(handler: H) -> H:
+    """Marks a handler whose first request is already the write: claim and send mark then are one statement."""
+    handler.sends_at_once = True  # type: ignore[attr-defined]
+    return handler
+
+
+def transactional(handler: H) -> H:
+    """Marks a handler whose whole effect is in our database: effect, record and outcome share one transaction."""
+    handler.transactional = True  # type: ignore[attr-defined]
+    return handler

@@ -1,0 +1,79 @@
+"""The execution that is running in this task: what the HTTP client must obey. Not for modules."""
+
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from contextlib import asynccontextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from server.sdk.context import Deadline
+from server.sdk.masking import Masker
+
+
+class Gate(Protocol):
+    """A vendor budget as one call sees it."""
+
+    async def spend(self, deadline: Deadline) -> float:
+        """Waits for a slot and returns the seconds waited.
+
+        Raises ActionFailure BUDGET_EXHAUSTED with `retry_after` when no slot comes free before the deadline.
+        """
+
+
+async def _nothing_to_mark(_evidence: Mapping[str, str]) -> None:
+    """Reads and connection tests have no send mark."""
+
+
+@dataclass(slots=True)
+class CallScope:
+    """Limits and hooks of one execution.
+
+    Attributes:
+        deadline: No request outlives it.
+        masker: Removes the secrets of connection and input from vendor texts.
+        repeatable: Whether a request that may have arrived can be sent again (READ, IDEMPOTENT, VENDOR_KEYED).
+        mark_sent: Records the send mark with the evidence; called before the first byte of the first write of this
+            execution. Raises LeaseLost when another replica owns the execution; nothing may be sent then.
+        budget: None when the action spends none.
+        sent: Whether a write may have left.
+        budget_wait: Seconds waited for the budget so far.
+        evidence: What the handler remembered.
+    """
+
+    deadline: Deadline
+    masker: Masker = field(default_factory=Masker)
+    repeatable: bool = True
+    mark_sent: Callable[[Mapping[str, str]], Awaitable[None]] = _nothing_to_mark
+    budget: Gate | None = None
+    sent: bool = False
+    budget_wait: float = 0.0
+    evidence: dict[str, str] = field(default_factory=dict)
+
+    async def before_write(self) -> None:
+        """Makes sure that the send mark is recorded before a write leaves."""
+        if not self.sent:
+            await self.mark_sent(self.evidence)
+            self.sent = True
+
+    async def before_request(self) -> None:
+        """Waits for the vendor budget."""
+        if self.budget is not None:
+            self.budget_wait += await self.budget.spend(self.deadline)
+
+
+_current: ContextVar[CallScope] = ContextVar("patchbay_call_scope")
+
+
+def current() -> CallScope:
+    """Returns the scope of the running task; raises LookupError outside of one."""
+    return _current.get()
+
+
+@asynccontextmanager
+async def entered(scope: CallScope) -> AsyncIterator[CallScope]:
+    """Runs the block inside a scope."""
+    token = _current.set(scope)
+    try:
+        yield scope
+    finally:
+        _current.reset(token)

@@ -1,0 +1,1 @@
+"""gRPC. The only room that knows it."""

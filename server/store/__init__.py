@@ -1,0 +1,1 @@
+"""PostgreSQL. The only room that knows SQL."""

@@ -1,0 +1,48 @@
+"""Reading the options of services and methods."""
+
+from typing import Final
+
+from google.protobuf.descriptor import MethodDescriptor, ServiceDescriptor
+from google.protobuf.descriptor_pb2 import MethodOptions
+from google.protobuf.duration_pb2 import Duration
+
+from server.gen.patchbay.v1 import failure_pb2, options_pb2
+
+COMMON_REASONS: Final = frozenset(
+    name.removeprefix("FAILURE_REASON_") for name in failure_pb2.FailureReason.keys()
+)
+
+
+def module_options(service: ServiceDescriptor) -> options_pb2.ModuleOptions:
+    """Returns the service's module options; empty ones when it declares none."""
+    return service.GetOptions().Extensions[options_pb2.module]
+
+
+def action_options(method: MethodDescriptor) -> options_pb2.ActionOptions:
+    """Returns the method's action options; empty ones when it declares none."""
+    return method.GetOptions().Extensions[options_pb2.action]
+
+
+def is_action(method: MethodDescriptor) -> bool:
+    """Tells whether the rpc declares an action."""
+    return method.GetOptions().HasExtension(options_pb2.action)
+
+
+def effect_of(method: MethodDescriptor) -> options_pb2.EffectClass.ValueType:
+    """Derives what repeating the action does from `idempotency_level`, `opaque` and `vendor_keyed`."""
+    options = action_options(method)
+    if options.opaque:
+        return options_pb2.EFFECT_CLASS_OPAQUE
+    if options.HasField("vendor_keyed"):
+        return options_pb2.EFFECT_CLASS_VENDOR_KEYED
+    level = method.GetOptions().idempotency_level
+    if level == MethodOptions.NO_SIDE_EFFECTS:
+        return options_pb2.EFFECT_CLASS_READ
+    if level == MethodOptions.IDEMPOTENT:
+        return options_pb2.EFFECT_CLASS_IDEMPOTENT
+    return options_pb2.EFFECT_CLASS_NON_IDEMPOTENT
+
+
+def seconds(span: Duration) -> float:
+    """Returns a duration in seconds."""
+    return span.seconds + span.nanos / 1e9

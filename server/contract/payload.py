@@ -1,0 +1,176 @@
+"""Payloads of actions: parsing, checking, printing, masking, fingerprints.
+
+This is the module that the rest of the server imports; the work is done in its neighbours. The accepted JSON is
+described in `docs/decisions/0003-strict-json-payloads.md`.
+"""
+
+import re
+from collections.abc import Callable
+from typing import Any, Final
+
+from google.protobuf.descriptor import Descriptor, FieldDescriptor
+from google.protobuf.message import DecodeError, Message
+from google.protobuf.struct_pb2 import Struct
+
+from server.contract.cutting import cut
+from server.contract.definitions import MessageContract
+from server.contract.fingerprint import fingerprint
+from server.contract.parsing import MAX_DEPTH, default_of, parser_for, set_member, too_deep
+from server.contract.printing import printer_for
+from server.contract.problems import PayloadInvalid, Violation
+from server.contract.scalars import BAD
+from server.contract.secrets import masked_json, secret_values
+from server.contract.shapes import is_map, is_well_known, nested_messages
+from server.contract.validation import violations_of
+from server.contract.wellknown import struct_to_python, to_struct as _struct_of
+from server.contract.wire import strangeness
+
+__all__ = [
+    "PayloadInvalid",
+    "Violation",
+    "apply_defaults",
+    "cut",
+    "fingerprint",
+    "masked_json",
+    "parse_bytes",
+    "parse_json",
+    "parse_struct",
+    "secret_values",
+    "to_json",
+    "to_struct",
+    "violations_of",
+]
+
+_CHOICE_RULES: Final = frozenset({"message.oneof", "required"})
+_ROOT: Final = re.compile(r"[^.\[]*")
+
+
+def parse_struct(contract: MessageContract, struct: Struct) -> Message:
+    """Parses a payload given as a Struct: defaults applied, every rule checked.
+
+    Raises:
+        PayloadInvalid: With every violation found.
+    """
+    errors: list[Violation] = []
+    return _parse(contract, struct_to_python(struct, "", errors), errors)
+
+
+def parse_json(contract: MessageContract, value: dict[str, Any]) -> Message:
+    """Parses a payload given as a JSON object, as `json.loads` returns it.
+
+    Raises:
+        PayloadInvalid: With every violation found.
+    """
+    return _parse(contract, value, [])
+
+
+def parse_bytes(contract: MessageContract, data: bytes) -> Message:
+    """Parses a payload given as the serialized message; fields that the message does not have are refused.
+
+    Raises:
+        PayloadInvalid: With every violation found.
+    """
+    try:
+        message = contract.message_class.FromString(data)
+    except DecodeError:
+        wanted = f"is no serialized {contract.descriptor.full_name}"
+        raise PayloadInvalid([Violation("", wanted, "wire.format")]) from None
+    return _checked(message, list(strangeness(message)))
+
+
+def _parse(contract: MessageContract, value: Any, errors: list[Violation]) -> Message:
+    if too_deep(value):
+        raise PayloadInvalid([Violation("", f"is nested deeper than {MAX_DEPTH} levels", "json.depth")])
+    # A Struct's own defects have replaced values already; parsing them again would only repeat the complaint.
+    message = parser_for(contract.descriptor)(value, "", errors) if not errors else BAD
+    if message is BAD:
+        raise PayloadInvalid(errors)
+    return _checked(message, errors)
+
+
+def _checked(message: Message, errors: list[Violation]) -> Message:
+    apply_defaults(message)
+    broken = violations_of(message)
+    if errors:
+        raise PayloadInvalid([*errors, *_independent(message, broken, errors)])
+    if broken:
+        raise PayloadInvalid(broken)
+    return message
+
+
+def _independent(message: Message, broken: tuple[Violation, ...], errors: list[Violation]) -> list[Violation]:
+    """Returns the broken rules that are not mere consequences of fields that could not be parsed."""
+    roots = {_root(error.field) for error in errors}
+    fields = message.DESCRIPTOR.fields_by_name
+    return [one for one in broken if _root(one.field) in fields and _root(one.field) not in roots]
+
+
+def _root(path: str) -> str:
+    found = _ROOT.match(path)
+    return found[0] if found else path
+
+
+def to_json(message: Message) -> dict[str, Any]:
+    """Returns the JSON form, which `parse_json` reads back to an equal message.
+
+    Fields without presence are printed even when zero, so that engines can refer to them.
+
+    Raises:
+        ValueError: The message holds what JSON cannot express, such as a number that is not finite.
+    """
+    printed: dict[str, Any] = printer_for(message.DESCRIPTOR)(message)
+    return printed
+
+
+def to_struct(message: Message) -> Struct:
+    """Returns the JSON form as a Struct.
+
+    Raises:
+        ValueError: As `to_json`.
+    """
+    struct: Struct = _struct_of(to_json(message), "", [])
+    return struct
+
+
+def apply_defaults(message: Message) -> None:
+    """Sets unset fields to their `default_json`, in place, also inside nested messages that are set."""
+    descriptor = message.DESCRIPTOR
+    plan = _DEFAULTS.get(descriptor)
+    if plan is None:
+        plan = _DEFAULTS[descriptor] = _default_plan(descriptor)
+    own, nested = plan
+    for field, value in own:
+        if not message.HasField(field.name):
+            set_member(message, field, value)
+    for field, children in nested:
+        if not field.has_presence or message.HasField(field.name):
+            for child in children(getattr(message, field.name)):
+                apply_defaults(child)
+
+
+_Own = list[tuple[FieldDescriptor, Any]]
+_Nested = list[tuple[FieldDescriptor, Callable[[Any], Any]]]
+_DEFAULTS: dict[Descriptor, tuple[_Own, _Nested]] = {}
+
+
+def _default_plan(descriptor: Descriptor) -> tuple[_Own, _Nested]:
+    defaults = [(field, default_of(field)) for field in descriptor.fields]
+    own = [(field, value) for field, value in defaults if value is not BAD]
+    nested: _Nested = []
+    for field in descriptor.fields:
+        target = field.message_type
+        if is_map(field):
+            target = target.fields_by_name["value"].message_type
+        if target is not None and not is_well_known(target) and _has_defaults(target):
+            nested.append((field, _children(field)))
+    return own, nested
+
+
+def _has_defaults(descriptor: Descriptor) -> bool:
+    return any(default_of(field) is not BAD for one in nested_messages(descriptor) for field in one.fields)
+
+
+def _children(field: FieldDescriptor) -> Callable[[Any], Any]:
+    if is_map(field):
+        return lambda members: members.values()
+    return (lambda items: items) if field.is_repeated else (lambda message: [message])

@@ -1,0 +1,49 @@
+"""What protovalidate says about a message, in our words."""
+
+from typing import Any
+
+import protovalidate
+from google.protobuf.message import Message
+
+from server.contract.problems import Violation
+from server.contract.shapes import choices_of
+
+
+def violations_of(message: Message) -> tuple[Violation, ...]:
+    """Returns every violated protovalidate rule of a message, nested messages included.
+
+    Raises:
+        protovalidate.CompilationError: A rule itself is malformed; contracts are checked for it when they are read.
+    """
+    try:
+        found = protovalidate.collect_violations(message)
+    except protovalidate.EvaluationError as error:
+        return (Violation("", f"a rule could not be evaluated: {error}", "cel.evaluation"),)
+    return tuple(_violation(message, one.proto) for one in found)
+
+
+def _violation(message: Message, proto: Any) -> Violation:
+    path = _path(proto.field.elements) if proto.field else ""
+    text = proto.message or "does not fulfil a rule"
+    choice = next((one for one in choices_of(message.DESCRIPTOR) if one.name == path), None)
+    if choice is not None:
+        text = f"exactly one of {', '.join(f'`{field.name}`' for field in choice.fields)} is required"
+    elif proto.rule_id == "required":
+        text = "is required"
+    return Violation(path, f"{text} (the key)" if proto.for_key else text, proto.rule_id or "cel")
+
+
+def _path(elements: Any) -> str:
+    path = ""
+    for element in elements:
+        name = f"[{element.field_name}]" if element.field_name.startswith("(") else element.field_name
+        path = f"{path}.{name}" if path else name
+        if element.subscript is not None:
+            path += _subscript(element.subscript.value)
+    return path
+
+
+def _subscript(value: Any) -> str:
+    if isinstance(value, bool):
+        return f"[{str(value).lower()}]"
+    return f'["{value}"]' if isinstance(value, str) else f"[{value}]"

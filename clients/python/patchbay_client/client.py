@@ -198,11 +198,13 @@ class Patchbay:
         cursor = WatchCursor(self._runner.session, tenant, resume_from)
         while True:
             lost: CallRefused | None = None
+            call = Call(calls.WATCH_CATALOG, cursor.request(), STREAM_SECONDS)
             try:
-                for event in self._runner.stream(Call(calls.WATCH_CATALOG, cursor.request(), STREAM_SECONDS)):
-                    cursor.saw(event)
-                    if heartbeats or event.heartbeat is None:
-                        yield event
+                with closing(self._runner.stream(call)) as events:
+                    for event in events:
+                        cursor.saw(event)
+                        if heartbeats or event.heartbeat is None:
+                            yield event
             except CallRefused as refused:
                 lost = refused
             self._runner.sleep(cursor.lost(lost))

@@ -202,7 +202,7 @@ _BROKEN_STREAM = ("RST_STREAM", "Stream removed", "Connection reset", "Socket cl
 
 def refusal(status: grpc.StatusCode, message: str, details: Details) -> CallRefused:
     """Returns the typed error for a gRPC status with its details."""
-    if details.reason.startswith("IDEMPOTENCY_KEY_RE"):
+    if status is grpc.StatusCode.ALREADY_EXISTS and details.reason.startswith("IDEMPOTENCY_KEY_"):
         return KeyReused(status, message, details)
     if not details.reason and any(sign in message for sign in _BROKEN_STREAM):
         return Unavailable(

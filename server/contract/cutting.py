@@ -7,7 +7,15 @@ from google.protobuf.descriptor import Descriptor, FieldDescriptor
 from google.protobuf.message import Message
 
 from server.contract.printing import print_key
-from server.contract.shapes import display_of, is_map, is_well_known, join, message_of, nested_messages
+from server.contract.shapes import (
+    display_of,
+    is_map,
+    is_well_known,
+    join,
+    message_of,
+    nested_messages,
+    type_of,
+)
 
 MARKER_ROOM: Final = 64  # bytes; the marker with two twenty-digit numbers is shorter
 
@@ -24,7 +32,7 @@ def cut(message: Message) -> tuple[str, ...]:
 
 
 def _cut(message: Message, path: str) -> Iterator[str]:
-    for field in _plan(message.DESCRIPTOR):
+    for field in _plan(type_of(message)):
         limit = display_of(field).cut_bytes
         place = join(path, field.name)
         if not limit:

@@ -1,4 +1,4 @@
-"""What the rest of the server knows about modules and actions: plain, immutable, read once from descriptors."""
+"""What the rest of the server knows about modules and actions: plain, immutable, read once."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass

@@ -18,6 +18,7 @@ from server.contract.shapes import (
     message_of,
     message_rules_of,
     nested_messages,
+    owner_of,
 )
 from server.contract.validation import violations_of
 
@@ -60,7 +61,7 @@ def _default_defects(field: FieldDescriptor) -> Iterator[str]:
     except ContractError as error:
         yield from error.defects
         return
-    message = message_factory.GetMessageClass(field.containing_type)()
+    message = message_factory.GetMessageClass(owner_of(field))()
     set_member(message, field, value)
     for violation in violations_of(message):
         if violation.field.split(".")[0].split("[")[0] == field.name:
@@ -68,13 +69,13 @@ def _default_defects(field: FieldDescriptor) -> Iterator[str]:
 
 
 def _in_message_choice(field: FieldDescriptor) -> bool:
-    rules = message_rules_of(field.containing_type)
+    rules = message_rules_of(owner_of(field))
     return any(field.name in rule.fields for rule in rules.oneof)
 
 
 def _visibility_defects(field: FieldDescriptor) -> Iterator[str]:
     for condition in display_of(field).visible_when:
-        other = field.containing_type.fields_by_name.get(condition.field)
+        other = owner_of(field).fields_by_name.get(condition.field)
         if other is None:
             yield f"visible_when names the unknown field `{condition.field}`"
             continue

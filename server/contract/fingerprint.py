@@ -1,8 +1,8 @@
 """The identity of a call: equal fingerprint, equal meaning.
 
-The bytes hashed are JSON with sorted names, written here, so they stay the same across protobuf releases. What equals
-its default is left out: saying the default and saying nothing is the same call, and a field added later with a default
-does not change the fingerprints of calls made before.
+The bytes hashed are JSON with sorted names, written here, so they stay the same across protobuf releases.
+What equals its default is left out: saying the default and saying nothing is the same call, and a field added
+later with a default does not change the fingerprints of calls made before.
 """
 
 import hashlib
@@ -15,7 +15,7 @@ from google.protobuf.message import Message
 
 from server.contract.parsing import default_of
 from server.contract.printing import print_key, value_printer
-from server.contract.shapes import is_map, is_secret, is_well_known
+from server.contract.shapes import entry_value, is_map, is_secret, is_well_known
 
 SCHEME: Final = "sha256-v1"
 KeyedHash = Callable[[bytes], bytes]
@@ -31,8 +31,8 @@ def fingerprint(
         version: Its version.
         connection_id: The connection it runs over. None: it needs none.
         message: The parsed input.
-        keyed_hash: Hashes the bytes of one secret value under a key that only the server has, so that a stored
-            fingerprint does not let anybody test guesses.
+        keyed_hash: Hashes the bytes of one secret value under a key that only the server has, so that a
+            stored fingerprint does not let anybody test guesses.
     """
     call = {
         "action": action_id,
@@ -71,7 +71,7 @@ _DEFAULTS: dict[FieldDescriptor, Any] = {}
 
 def _field(field: FieldDescriptor, value: Any, keyed_hash: KeyedHash) -> Any:
     if is_map(field):
-        kind = field.message_type.fields_by_name["value"]
+        kind = entry_value(field)
         secret = is_secret(field)
         return {print_key(key): _single(kind, value[key], keyed_hash, secret=secret) for key in value}
     secret = is_secret(field)

@@ -9,7 +9,7 @@ from google.protobuf.duration_pb2 import Duration
 from server.gen.patchbay.v1 import failure_pb2, options_pb2
 
 COMMON_REASONS: Final = frozenset(
-    name.removeprefix("FAILURE_REASON_") for name in failure_pb2.FailureReason.keys()
+    name.removeprefix("FAILURE_REASON_") for name in failure_pb2.FailureReason.DESCRIPTOR.values_by_name
 )
 
 

@@ -21,7 +21,7 @@ from server.contract.scalars import (
     to_text,
     wrong_type,
 )
-from server.contract.shapes import choices_of, display_of, is_map, is_well_known, join
+from server.contract.shapes import choices_of, display_of, entry_key, entry_value, is_map, is_well_known, join
 
 MAX_DEPTH: Final = 30  # a Struct spends three of protobuf's hundred levels on each level of JSON
 
@@ -107,8 +107,8 @@ def _list_converter(single: Converter) -> Converter:
 
 
 def _map_converter(field: FieldDescriptor) -> Converter:
-    key = _key_converter(field.message_type.fields_by_name["key"])
-    single = _value_converter(field.message_type.fields_by_name["value"])
+    key = _key_converter(entry_key(field))
+    single = _value_converter(entry_value(field))
 
     def convert(value: Any, path: str, errors: list[Violation]) -> Any:
         if type(value) is not dict:

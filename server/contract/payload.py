@@ -1,7 +1,7 @@
 """Payloads of actions: parsing, checking, printing, masking, fingerprints.
 
-This is the module that the rest of the server imports; the work is done in its neighbours. The accepted JSON is
-described in `docs/decisions/0003-strict-json-payloads.md`.
+This is the module that the rest of the server imports; the work is done in its neighbours. The accepted
+JSON is described in `docs/decisions/0003-strict-json-payloads.md`.
 """
 
 import re
@@ -20,9 +20,10 @@ from server.contract.printing import printer_for
 from server.contract.problems import PayloadInvalid, Violation
 from server.contract.scalars import BAD
 from server.contract.secrets import masked_json, secret_values
-from server.contract.shapes import is_map, is_well_known, nested_messages
+from server.contract.shapes import is_map, is_well_known, message_of, nested_messages, type_of
 from server.contract.validation import violations_of
-from server.contract.wellknown import struct_to_python, to_struct as _struct_of
+from server.contract.wellknown import struct_to_python
+from server.contract.wellknown import to_struct as _struct_of
 from server.contract.wire import strangeness
 
 __all__ = [
@@ -41,7 +42,6 @@ __all__ = [
     "violations_of",
 ]
 
-_CHOICE_RULES: Final = frozenset({"message.oneof", "required"})
 _ROOT: Final = re.compile(r"[^.\[]*")
 
 
@@ -83,7 +83,7 @@ def _parse(contract: MessageContract, value: Any, errors: list[Violation]) -> Me
         raise PayloadInvalid([Violation("", f"is nested deeper than {MAX_DEPTH} levels", "json.depth")])
     # A Struct's own defects have replaced values already; parsing them again would only repeat the complaint.
     message = parser_for(contract.descriptor)(value, "", errors) if not errors else BAD
-    if message is BAD:
+    if not isinstance(message, Message):
         raise PayloadInvalid(errors)
     return _checked(message, errors)
 
@@ -101,7 +101,7 @@ def _checked(message: Message, errors: list[Violation]) -> Message:
 def _independent(message: Message, broken: tuple[Violation, ...], errors: list[Violation]) -> list[Violation]:
     """Returns the broken rules that are not mere consequences of fields that could not be parsed."""
     roots = {_root(error.field) for error in errors}
-    fields = message.DESCRIPTOR.fields_by_name
+    fields = type_of(message).fields_by_name
     return [one for one in broken if _root(one.field) in fields and _root(one.field) not in roots]
 
 
@@ -118,7 +118,7 @@ def to_json(message: Message) -> dict[str, Any]:
     Raises:
         ValueError: The message holds what JSON cannot express, such as a number that is not finite.
     """
-    printed: dict[str, Any] = printer_for(message.DESCRIPTOR)(message)
+    printed: dict[str, Any] = printer_for(type_of(message))(message)
     return printed
 
 
@@ -134,7 +134,7 @@ def to_struct(message: Message) -> Struct:
 
 def apply_defaults(message: Message) -> None:
     """Sets unset fields to their `default_json`, in place, also inside nested messages that are set."""
-    descriptor = message.DESCRIPTOR
+    descriptor = type_of(message)
     plan = _DEFAULTS.get(descriptor)
     if plan is None:
         plan = _DEFAULTS[descriptor] = _default_plan(descriptor)
@@ -158,9 +158,7 @@ def _default_plan(descriptor: Descriptor) -> tuple[_Own, _Nested]:
     own = [(field, value) for field, value in defaults if value is not BAD]
     nested: _Nested = []
     for field in descriptor.fields:
-        target = field.message_type
-        if is_map(field):
-            target = target.fields_by_name["value"].message_type
+        target = message_of(field)
         if target is not None and not is_well_known(target) and _has_defaults(target):
             nested.append((field, _children(field)))
     return own, nested

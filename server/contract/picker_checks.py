@@ -10,7 +10,7 @@ from server.contract.options import action_options, effect_of, is_action
 from server.contract.parsing import parser_for
 from server.contract.problems import ContractError, Violation
 from server.contract.scalars import INTEGER_RANGES
-from server.contract.shapes import display_of, is_map, is_well_known, nested_messages
+from server.contract.shapes import display_of, is_map, is_well_known, nested_messages, owner_of
 from server.gen.patchbay.v1 import options_pb2
 
 _LISTING_PARTS: Final = (
@@ -61,7 +61,7 @@ def _listing_defects(
     if effect_of(listing) != options_pb2.EFFECT_CLASS_READ:
         yield f"action `{picker.action}` is not READ"
     yield from _path_defects(listing.output_type, picker)
-    yield from _input_defects(listing.input_type, field.containing_type, picker)
+    yield from _input_defects(listing.input_type, owner_of(field), picker)
 
 
 def _newest(service: ServiceDescriptor, action: str) -> MethodDescriptor | None:

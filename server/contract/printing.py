@@ -12,7 +12,7 @@ from google.protobuf.descriptor import Descriptor, EnumDescriptor, FieldDescript
 from google.protobuf.message import Message
 
 from server.contract import wellknown
-from server.contract.shapes import is_map, is_secret
+from server.contract.shapes import entry_value, is_map, is_secret
 
 MASK: Final = "***"
 Printer = Callable[[Any], Any]
@@ -33,8 +33,8 @@ class MessagePrinter:
         """Returns the JSON object.
 
         Raises:
-            ValueError: The message holds what JSON cannot express: a number that is not finite, an enum number
-                without a name, a time out of range.
+            ValueError: The message holds what JSON cannot express: a number that is not finite, an enum
+                number without a name, a time out of range.
         """
         printed = {name: printer(getattr(message, name)) for name, printer in self._always}
         for name, printer in self._present:
@@ -56,7 +56,7 @@ def printer_for(descriptor: Descriptor, *, masked: bool = False) -> Printer:
 def _field_printer(field: FieldDescriptor, *, masked: bool) -> Printer:
     hidden = masked and is_secret(field)
     if is_map(field):
-        value_field = field.message_type.fields_by_name["value"]
+        value_field = entry_value(field)
         single = _hide if hidden else value_printer(value_field, masked=masked)
         return _map_printer(single)
     single = value_printer(field, masked=masked)
@@ -92,7 +92,7 @@ def value_printer(field: FieldDescriptor, *, masked: bool = False) -> Printer:
             return lambda wrapper: inner(wrapper.value)
         target = field.message_type
         # Looked up at each call, since a recursive type's printer is still being made.
-        return lambda message: printer_for(target, masked=masked)(message)
+        return lambda message: printer_for(target, masked=masked)(message)  # noqa: PLW0108 - see above
     if field.enum_type is not None:
         return _enum_printer(field.enum_type)
     return _BY_TYPE.get(field.type, _same)

@@ -31,7 +31,7 @@ class Violation:
     rule: str
 
 
-class PayloadInvalid(ValueError):
+class PayloadInvalid(ValueError):  # noqa: N818 - reads as what is the case, as `Violation` does
     """A payload does not fulfil its contract.
 
     Attributes:

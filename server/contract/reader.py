@@ -29,8 +29,8 @@ def read_module(service: ServiceDescriptor, descriptor_set: bytes | None = None)
 
     Args:
         service: A service with the `(patchbay.v1.module)` option.
-        descriptor_set: Serialized FileDescriptorSet with source info, for the comments of modules outside this
-            repository. None: the module is one of this repository.
+        descriptor_set: Serialized FileDescriptorSet with source info, for the comments of modules outside
+            this repository. None: the module is one of this repository.
 
     Raises:
         ContractError: With every defect of the contract.

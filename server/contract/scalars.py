@@ -1,7 +1,7 @@
 """The JSON form of scalars: one converter per type, strict, with a message that says what is allowed.
 
-A converter takes a JSON value, its path and the list that collects violations; it returns the Python value for the
-message, or `BAD` after having added a violation. Values never appear in messages: they may be secret.
+A converter takes a JSON value, its path and the list that collects violations; it returns the Python value
+for the message, or `BAD` after having added a violation. Values never appear in messages: they may be secret.
 """
 
 import base64

@@ -7,7 +7,7 @@ from google.protobuf.descriptor import FieldDescriptor
 from google.protobuf.message import Message
 
 from server.contract.printing import printer_for, value_printer
-from server.contract.shapes import is_map, is_secret, is_well_known
+from server.contract.shapes import entry_value, is_map, is_secret, is_well_known, type_of
 
 
 def secret_values(message: Message) -> frozenset[str]:
@@ -30,13 +30,13 @@ def _values(message: Message) -> Iterator[str]:
 def _children(field: FieldDescriptor, value: Any) -> Iterator[Message]:
     if not is_map(field):
         yield from value if field.is_repeated else [value]
-    elif field.message_type.fields_by_name["value"].message_type is not None:
+    elif entry_value(field).message_type is not None:
         yield from value.values()
 
 
 def _printed(field: FieldDescriptor, value: Any) -> Any:
     if is_map(field):
-        single = value_printer(field.message_type.fields_by_name["value"])
+        single = value_printer(entry_value(field))
         return [single(item) for item in value.values()]
     single = value_printer(field)
     return [single(item) for item in value] if field.is_repeated else single(value)
@@ -55,5 +55,5 @@ def _texts(printed: Any) -> Iterator[str]:
 
 def masked_json(message: Message) -> dict[str, Any]:
     """Returns the JSON of a message with every set secret field as `***`, each element of lists and maps."""
-    masked: dict[str, Any] = printer_for(message.DESCRIPTOR, masked=True)(message)
+    masked: dict[str, Any] = printer_for(type_of(message), masked=True)(message)
     return masked

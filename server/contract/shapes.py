@@ -1,6 +1,6 @@
 """Small questions about descriptors, asked in many places."""
 
-from typing import Any, Final
+from typing import Any, Final, cast
 
 from google.protobuf.descriptor import Descriptor, FieldDescriptor, OneofDescriptor
 from google.protobuf.message import Message
@@ -21,18 +21,42 @@ def display_of(field: FieldDescriptor) -> options_pb2.FieldDisplay:
 
 def rules_of(field: FieldDescriptor) -> Any:
     """Returns the field's `buf.validate.FieldRules`; empty ones when nothing is declared."""
-    return field.GetOptions().Extensions[validate_descriptor.field]
+    return extension_of(field.GetOptions(), validate_descriptor.field)
 
 
 def message_rules_of(descriptor: Descriptor) -> Any:
     """Returns the message's `buf.validate.MessageRules`."""
-    return descriptor.GetOptions().Extensions[validate_descriptor.message]
+    return extension_of(descriptor.GetOptions(), validate_descriptor.message)
 
 
 def choice_required(oneof: OneofDescriptor) -> bool:
     """Tells whether one member of the oneof must be set."""
-    rules: Any = oneof.GetOptions().Extensions[validate_descriptor.oneof]
-    return bool(rules.required)
+    return bool(extension_of(oneof.GetOptions(), validate_descriptor.oneof).required)
+
+
+def extension_of(options: Any, extension: FieldDescriptor) -> Any:
+    """Returns an extension that has no generated stub."""
+    return options.Extensions[extension]
+
+
+def entry_value(field: FieldDescriptor) -> FieldDescriptor:
+    """Returns the value field of a map."""
+    return cast("Descriptor", field.message_type).fields_by_name["value"]
+
+
+def entry_key(field: FieldDescriptor) -> FieldDescriptor:
+    """Returns the key field of a map."""
+    return cast("Descriptor", field.message_type).fields_by_name["key"]
+
+
+def owner_of(field: FieldDescriptor) -> Descriptor:
+    """Returns the message that declares the field."""
+    return cast("Descriptor", field.containing_type)
+
+
+def type_of(message: Message) -> Descriptor:
+    """Returns the message's type."""
+    return cast("Descriptor", message.DESCRIPTOR)
 
 
 def is_secret(field: FieldDescriptor) -> bool:
@@ -82,7 +106,7 @@ def nested_messages(descriptor: Descriptor) -> list[Descriptor]:
 def message_of(field: FieldDescriptor) -> Descriptor | None:
     """Returns the message type of a field, of its items, or of a map's values."""
     if is_map(field):
-        return field.message_type.fields_by_name["value"].message_type
+        return entry_value(field).message_type
     return field.message_type
 
 

@@ -6,14 +6,14 @@ import protovalidate
 from google.protobuf.message import Message
 
 from server.contract.problems import Violation
-from server.contract.shapes import choices_of
+from server.contract.shapes import choices_of, type_of
 
 
 def violations_of(message: Message) -> tuple[Violation, ...]:
     """Returns every violated protovalidate rule of a message, nested messages included.
 
     Raises:
-        protovalidate.CompilationError: A rule itself is malformed; contracts are checked for it when they are read.
+        protovalidate.CompilationError: A rule itself is malformed; contracts are checked for it when read.
     """
     try:
         found = protovalidate.collect_violations(message)
@@ -25,7 +25,7 @@ def violations_of(message: Message) -> tuple[Violation, ...]:
 def _violation(message: Message, proto: Any) -> Violation:
     path = _path(proto.field.elements) if proto.field else ""
     text = proto.message or "does not fulfil a rule"
-    choice = next((one for one in choices_of(message.DESCRIPTOR) if one.name == path), None)
+    choice = next((one for one in choices_of(type_of(message)) if one.name == path), None)
     if choice is not None:
         text = f"exactly one of {', '.join(f'`{field.name}`' for field in choice.fields)} is required"
     elif proto.rule_id == "required":

@@ -1,7 +1,7 @@
 """The JSON form of well-known types, both ways.
 
-Timestamps are RFC 3339 with an upper-case `T` and `Z` or an offset; durations are decimal seconds with an `s`, at
-most eleven digits before the point; field masks are comma-separated paths in the proto's own names.
+Timestamps are RFC 3339 with an upper-case `T` and `Z` or an offset; durations are decimal seconds with an
+`s`, at most eleven digits before the point; field masks are comma-separated paths in the proto's own names.
 """
 
 import re
@@ -38,7 +38,7 @@ _MASK_WANTED: Final = "field paths separated by commas, such as name,settings.ur
 
 
 def to_timestamp(value: Any, path: str, errors: list[Violation]) -> Any:
-    """Converts a Timestamp. In the years 0001 and 9999 only `Z` is accepted, since an offset could leave the range."""
+    """Converts a Timestamp. In the years 0001 and 9999 only `Z` is accepted: an offset could go beyond."""
     if type(value) is not str:
         return wrong_type(errors, path, _TIMESTAMP_WANTED, value)
     found = _TIMESTAMP.fullmatch(value)

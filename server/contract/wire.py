@@ -10,12 +10,14 @@ from google.protobuf.unknown_fields import UnknownFieldSet
 
 from server.contract.printing import print_key, printer_for
 from server.contract.problems import Violation
-from server.contract.shapes import is_map, join
+from server.contract.shapes import entry_value, is_map, join, type_of
 
 
 def strangeness(message: Message, path: str = "") -> Iterator[Violation]:
-    """Yields what a parsed binary message holds although no JSON payload could: at every depth, unknown fields,
-    unnamed enum numbers, numbers that are not finite, times out of range, values without a kind.
+    """Yields what a parsed binary message holds although no JSON payload could, at every depth.
+
+    That is: unknown fields, unnamed enum numbers, numbers that are not finite, times out of range, values
+    without a kind.
     """
     unknown = UnknownFieldSet(message)
     for index in range(len(unknown)):
@@ -28,7 +30,7 @@ def strangeness(message: Message, path: str = "") -> Iterator[Violation]:
 
 def _items(field: FieldDescriptor, value: Any, place: str) -> Iterator[tuple[str, FieldDescriptor, Any]]:
     if is_map(field):
-        kind = field.message_type.fields_by_name["value"]
+        kind = entry_value(field)
         for key in value:
             name = f'"{key}"' if isinstance(key, str) else print_key(key)
             yield f"{place}[{name}]", kind, value[key]
@@ -53,7 +55,7 @@ def _message(message: Message, place: str) -> Iterator[Violation]:
     name = message.DESCRIPTOR.full_name
     if name in ("google.protobuf.Timestamp", "google.protobuf.Duration"):
         try:
-            printer_for(message.DESCRIPTOR)(message)
+            printer_for(type_of(message))(message)
         except ValueError:
             yield Violation(place, "is out of the range of its type", "wire.range")
     elif name == "google.protobuf.Value" and message.WhichOneof("kind") is None:

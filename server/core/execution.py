@@ -1,0 +1,253 @@
+"""One call of an action, in order.
+
+1. The action is looked up, the caller's permission checked, then the key, then the input (`preparation`).
+2. The module's availability and the tenant's connection are found. When that fails, a key that is known already is
+   still answered from its record; a new one is refused with a failure and nothing is stored.
+3. A READ action runs at once and is recorded afterwards, in a batch (rule 11).
+4. Any other action claims its key. The claim is granted, or the key is known: then the call replays the record,
+   follows the running execution, or takes over what another server left (`decisions`).
+5. A granted claim runs in a task of its own (`running`): budget, egress and send mark happen inside the HTTP client.
+6. The caller waits for the outcome until its deadline, then gets the execution as RUNNING; it reads the result later
+   by its key.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from datetime import UTC, datetime
+from functools import partial
+
+from server.contract.payload import fingerprint, masked_json
+from server.core import answers
+from server.core.answers import Execution, Times
+from server.core.calls import Call, InFlight
+from server.core.connections import ActiveConnection
+from server.core.decisions import Decision, decide
+from server.core.handling import Handling
+from server.core.ids import new_id
+from server.core.ports import Stores
+from server.core.preparation import Checked, Preparation
+from server.core.records import Claimed, NewClaim, Outcome, ReadRecord, Record, State
+from server.core.refusals import Refusal
+from server.core.running import Ended, Run, Runner
+from server.errors import DatabaseUnavailable
+from server.sdk.context import Deadline
+from server.sdk.failures import ActionFailure
+
+_MARGIN = 0.2
+_MOST_MARGIN = 0.1
+_FIRST_POLL, _LONGEST_POLL = 0.05, 0.5
+_CLAIM_PATIENCE = 5.0
+
+
+class Executor:
+    """Executes actions.
+
+    Args:
+        owner: The id of this process, under which it holds its lease.
+        keyed_hash: Hashes a secret value for fingerprints (rule 2).
+        max_running: Calls that this process works on at the same time; more are refused.
+    """
+
+    def __init__(
+        self,
+        preparation: Preparation,
+        handling: Handling,
+        runner: Runner,
+        stores: Stores,
+        *,
+        owner: str,
+        keyed_hash: Callable[[bytes], bytes],
+        max_running: int,
+    ) -> None:
+        self._preparation = preparation
+        self._handling = handling
+        self._runner = runner
+        self._stores = stores
+        self._owner = owner
+        self._keyed_hash = keyed_hash
+        self._max_running = max_running
+        self._active = 0
+        self.draining = False
+        self.unsent: set[str] = set()
+        """Claims that were given up without sending, because the database's answer was lost."""
+
+    async def execute(self, call: Call) -> Execution:
+        """Executes one call. Raises Refusal when the call itself is not processed."""
+        if self.draining:
+            raise Refusal("DRAINING", "The server is shutting down.")
+        if self._active >= self._max_running:
+            raise Refusal("OVERLOADED", f"The server works on {self._active} calls already.", retry_after=1.0)
+        self._active += 1
+        try:
+            return await self._execute(self._preparation.check(call))
+        finally:
+            self._active -= 1
+
+    async def _execute(self, checked: Checked) -> Execution:
+        try:
+            connection = await self._preparation.connect(checked)
+        except ActionFailure as unready:
+            return await self._unready(checked, unready)
+        if checked.is_read:
+            return await self._read(checked, connection)
+        return await self._once(checked, connection)
+
+    async def _unready(self, checked: Checked, unready: ActionFailure) -> Execution:
+        """Answers from the record when the key is known, else with the failure; stores nothing (rule 6)."""
+        call = checked.call
+        known = await self._stores.invocations.find(call.tenant, call.key) if call.key else None
+        if known is None or (known.state is State.FAILED and known.claimable):
+            return answers.refused(call, checked.definition, unready.failure)
+        claim = self._new_claim(checked, known.connection_id)
+        if decide(known, claim, checked.definition.vendor_keyed_window) is Decision.CLAIM_AGAIN:
+            return answers.refused(call, checked.definition, unready.failure)
+        return answers.recorded(known, checked.definition, replayed=True, typed=call.typed)
+
+    async def _read(self, checked: Checked, connection: ActiveConnection | None) -> Execution:
+        call, definition, id = checked.call, checked.definition, new_id()
+        started = datetime.now(UTC)
+        scope = self._handling.scope(checked, connection)
+        result = await self._handling.handle(checked, connection, id, 1, scope)
+        completed = datetime.now(UTC)
+        await self._stores.reads.add(
+            ReadRecord(
+                tenant=call.tenant,
+                id=id,
+                action=definition.id,
+                version=definition.version,
+                state=result.outcome.state,
+                connection_id=connection.id if connection else None,
+                input=masked_json(checked.request),
+                failure=result.outcome.failure,
+                run_id=call.run.run_id,
+                step_path=call.run.step_path,
+                engine_attempt=call.run.attempt,
+                caller=call.caller.name,
+                actor=call.actor,
+                budget_wait=result.outcome.budget_wait,
+                started_at=started,
+                completed_at=completed,
+            )
+        )
+        times = Times(created=started, started=started, completed=completed)
+        return answers.fresh(call, definition, id, 1, result.outcome, result.output, times)
+
+    async def _once(self, checked: Checked, connection: ActiveConnection | None) -> Execution:
+        patience = self._patience(checked)
+        claim = self._new_claim(checked, connection.id if connection else None)
+        while True:
+            granted, known = await self._claim(checked, claim)
+            if granted is not None:
+                run = self._runner.start(checked, connection, granted, sent=claim.sent)
+                return await self._wait(run, patience)
+            assert known is not None  # noqa: S101 - the store returns one of the two
+            if known.state is not State.RUNNING:
+                return answers.recorded(known, checked.definition, replayed=True, typed=checked.call.typed)
+            answer = await self._follow(checked, known, patience)
+            if answer is not None:
+                return answer
+
+    async def _claim(self, checked: Checked, claim: NewClaim) -> tuple[Claimed | None, Record | None]:
+        """Claims, again while the database is away: an insert whose answer was lost is recognized by its id."""
+        judge = partial(decide, window=checked.definition.vendor_keyed_window)
+        limit = Deadline.after(_CLAIM_PATIENCE)
+        while True:
+            try:
+                return await self._stores.invocations.claim(claim, judge)
+            except DatabaseUnavailable:
+                if not limit.remaining():
+                    self.unsent.add(claim.id)
+                    raise
+                await asyncio.sleep(_FIRST_POLL)
+
+    def _new_claim(self, checked: Checked, connection_id: str | None) -> NewClaim:
+        call, definition = checked.call, checked.definition
+        algorithm, digest = fingerprint(
+            definition.id, definition.version, connection_id, checked.request, self._keyed_hash
+        )
+        return NewClaim(
+            tenant=call.tenant,
+            id=new_id(),
+            key=call.key,
+            action=definition.id,
+            version=definition.version,
+            effect_class=definition.effect,
+            owner=self._owner,
+            fingerprint=digest,
+            algorithm=algorithm,
+            connection_id=connection_id,
+            input=masked_json(checked.request),
+            run_id=call.run.run_id,
+            step_path=call.run.step_path,
+            engine_attempt=call.run.attempt,
+            caller=call.caller.name,
+            actor=call.actor,
+            peer=call.caller.peer,
+            sent=checked.action.sends_at_once,
+        )
+
+    def _patience(self, checked: Checked) -> Deadline:
+        """Returns when to stop waiting: the caller's deadline less a margin, else the action's own time."""
+        if checked.call.deadline is None:
+            return Deadline.after(checked.definition.timeout + _LONGEST_POLL)
+        left = checked.call.deadline.remaining()
+        return Deadline.after(left - min(_MARGIN, left * _MOST_MARGIN))
+
+    async def _wait(self, run: Run, patience: Deadline) -> Execution:
+        assert run.task is not None  # noqa: S101 - a started run has its task
+        done, _ = await asyncio.wait({run.task}, timeout=patience.remaining())
+        if not done:
+            return _running(run)
+        return _ended(run.task.result())
+
+    async def _follow(self, checked: Checked, known: Record, patience: Deadline) -> Execution | None:
+        """Waits for an execution that somebody runs (rule 7); None when it can be claimed again."""
+        call, definition = checked.call, checked.definition
+        if call.in_flight == InFlight.IN_FLIGHT_MODE_FAIL:
+            told = "An execution with this idempotency key is running."
+            raise Refusal("EXECUTION_IN_FLIGHT", told, retry_after=1.0, execution=known.id)
+        if call.in_flight == InFlight.IN_FLIGHT_MODE_RETURN:
+            return answers.recorded(known, definition, replayed=True, typed=call.typed)
+        record = await self.outcome_of(known, patience)
+        if record.state is State.RUNNING and not record.owner_alive:
+            return None
+        return answers.recorded(record, definition, replayed=True, typed=call.typed)
+
+    async def outcome_of(self, record: Record, patience: Deadline) -> Record:
+        """Waits until an execution has ended, its owner is gone, or patience ends; returns its newest record."""
+        pause = _FIRST_POLL
+        get: Callable[[], Awaitable[Record | None]] = partial(
+            self._stores.invocations.get, record.tenant, record.id
+        )
+        while record.state is State.RUNNING and record.owner_alive and patience.remaining():
+            run = self._runner.running.get(record.id)
+            if run is not None and run.task is not None:
+                await asyncio.wait({run.task}, timeout=patience.remaining())
+            else:
+                await asyncio.sleep(patience.within(pause))
+                pause = min(_LONGEST_POLL, pause * 1.5)
+            record = await get() or record
+        return record
+
+
+def _ended(ended: Ended) -> Execution:
+    run = ended.run
+    times = Times(
+        created=run.claimed.created_at,
+        started=run.claimed.started_at,
+        sent=run.sent_at,
+        completed=ended.completed_at,
+    )
+    checked = run.checked
+    return answers.fresh(
+        checked.call, checked.definition, run.claimed.id, run.claimed.attempt, ended.outcome, ended.output, times
+    )
+
+
+def _running(run: Run) -> Execution:
+    times = Times(created=run.claimed.created_at, started=run.claimed.started_at, sent=run.sent_at)
+    outcome = Outcome(state=State.RUNNING)
+    checked = run.checked
+    return answers.fresh(
+        checked.call, checked.definition, run.claimed.id, run.claimed.attempt, outcome, None, times
+    )

@@ -1,0 +1,221 @@
+"""Calling a handler: its scope, its context, its deadline, and what its answer means."""
+
+import asyncio
+import traceback
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+import structlog
+from google.protobuf.json_format import ParseDict
+from google.protobuf.message import Message
+
+from server.contract import payload
+from server.contract.definitions import ActionDefinition
+from server.core import outcomes
+from server.core.calls import Urgency
+from server.core.connections import ActiveConnection
+from server.core.ports import Stores
+from server.core.preparation import Checked
+from server.core.records import Outcome, State, repeatable
+from server.errors import PatchbayError
+from server.gen.patchbay.v1 import executor_pb2, failure_pb2
+from server.sdk.context import ActionContext, Deadline, LocalTransaction
+from server.sdk.masking import Masker
+from server.sdk.scope import CallScope, Gate, entered
+
+_log = structlog.get_logger(__name__)
+_RAW_LIMIT = 4_000
+_SHORTEST_VARIABLE = 8
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """What a handler came to. `output` is None unless it succeeded."""
+
+    outcome: Outcome
+    output: Message | None = None
+
+
+class Handling:
+    """Calls handlers."""
+
+    def __init__(self, stores: Stores, *, max_output_bytes: int) -> None:
+        self._stores = stores
+        self._max_output_bytes = max_output_bytes
+
+    def scope(self, checked: Checked, connection: ActiveConnection | None, *, sent: bool = False) -> CallScope:
+        """Returns the limits of one execution."""
+        definition, call = checked.definition, checked.call
+        seconds = definition.timeout
+        if checked.is_read and call.deadline is not None:
+            seconds = call.deadline.within(seconds)
+        secrets = set(connection.secrets) if connection else set()
+        if definition.input.has_secrets:
+            secrets |= _with_variable_values(payload.secret_values(checked.request))
+        return CallScope(
+            deadline=Deadline.after(seconds),
+            masker=Masker(secrets),
+            repeatable=_is_repeatable(definition),
+            budget=self._gate(checked, connection),
+            sent=sent,
+        )
+
+    async def handle(
+        self,
+        checked: Checked,
+        connection: ActiveConnection | None,
+        id: str,
+        attempt: int,
+        scope: CallScope,
+        transaction: LocalTransaction | None = None,
+    ) -> Result:
+        """Calls the handler and judges what it did. Cancelling it before anything was sent raises CancelledError."""
+        warnings: list[executor_pb2.Warning] = []
+        context = self._context(checked, connection, id, attempt, scope, warnings, transaction)
+        try:
+            async with entered(scope), asyncio.timeout(scope.deadline.remaining()):
+                output = await checked.action.handler(checked.request, context)
+        except asyncio.CancelledError:
+            if not scope.sent:
+                raise
+            error: BaseException = asyncio.CancelledError()
+        except Exception as caught:  # noqa: BLE001 - whatever a handler raises becomes a failure
+            error = caught
+        else:
+            return self._succeeded(checked, output, scope, warnings)
+        return self._failed(checked, error, scope, id)
+
+    def _context(
+        self,
+        checked: Checked,
+        connection: ActiveConnection | None,
+        id: str,
+        attempt: int,
+        scope: CallScope,
+        warnings: list[executor_pb2.Warning],
+        transaction: LocalTransaction | None,
+    ) -> ActionContext[Any]:
+        call = checked.call
+        provider = checked.action.module.definition.provider
+
+        def warn(reason: str, message: str, vendor_answer: str = "") -> None:
+            raw = scope.masker(vendor_answer)[:_RAW_LIMIT]
+            warnings.append(executor_pb2.Warning(reason=reason, message=scope.masker(message), vendor_answer=raw))
+
+        return ActionContext(
+            client=connection.client if connection else None,
+            tenant=call.tenant,
+            action=checked.definition.id,
+            execution_id=id,
+            idempotency_key=call.key,
+            attempt=attempt,
+            deadline=scope.deadline,
+            actor=call.actor,
+            log=_log.bind(tenant=call.tenant, action=checked.definition.id, execution=id),
+            inventory=self._stores.inventory(call.tenant, provider),
+            lock=lambda *parts: self._stores.locks.hold(call.tenant, "/".join((provider, *parts)), scope.deadline),
+            remember=scope.evidence.update,
+            warn=warn,
+            transaction=transaction,
+        )
+
+    def _gate(self, checked: Checked, connection: ActiveConnection | None) -> Gate | None:
+        budget = checked.definition.budget
+        if budget is None:
+            return None
+        scope = "/".join(str(getattr(checked.request, name)) for name in budget.scope_fields)
+        return self._stores.budgets.gate(
+            checked.call.tenant,
+            connection.id if connection else None,
+            checked.definition.group_key,
+            budget,
+            scope,
+            interactive=checked.call.urgency != Urgency.URGENCY_BULK,
+        )
+
+    def _succeeded(
+        self, checked: Checked, output: Message, scope: CallScope, warnings: list[executor_pb2.Warning]
+    ) -> Result:
+        too_long = "`{}` was longer than is kept; its end was cut."
+        warnings += [_warning("OUTPUT_CUT", too_long.format(path)) for path in payload.cut(output)]
+        stored = payload.masked_json(output)
+        clean = self.stored_output(output, scope.masker)
+        if clean != stored:
+            output = ParseDict(clean, type(output)(), ignore_unknown_fields=True)
+        if violations := payload.violations_of(output):
+            told = "; ".join(f"{one.field}: {one.message}" for one in violations[:5])
+            warnings.append(_warning("OUTPUT_INVALID", f"The output breaks its contract: {told}", str(clean)[:_RAW_LIMIT]))
+        if output.ByteSize() > self._max_output_bytes:
+            told = f"The output had {output.ByteSize():,} bytes; more than {self._max_output_bytes:,} are not kept."
+            warnings.append(_warning("OUTPUT_TOO_LARGE", told, str(clean)[:_RAW_LIMIT]))
+            output, clean = type(output)(), {}
+        outcome = Outcome(
+            state=State.SUCCEEDED,
+            output=clean,
+            warnings=tuple(warnings),
+            budget_wait=scope.budget_wait,
+            evidence=scope.evidence,
+        )
+        return Result(outcome, output)
+
+    @staticmethod
+    def stored_output(output: Message, masker: Masker) -> dict[str, Any]:
+        """Returns an output as it may be stored: secret fields and known secrets masked."""
+        return {key: _masked(value, masker) for key, value in payload.masked_json(output).items()}
+
+    def _failed(self, checked: Checked, error: BaseException, scope: CallScope, id: str) -> Result:
+        failure = failure_pb2.Failure()
+        failure.CopyFrom(outcomes.failure_of(error, sent=scope.sent, execution_id=id))
+        failure.message = scope.masker(failure.message)
+        failure.vendor_message = scope.masker(failure.vendor_message)
+        _complete(failure, checked.definition)
+        if failure.reason == "INTERNAL" or not _is_expected(error):
+            _log.error("handler failed", execution=id, action=checked.definition.id, error=type(error).__name__,
+                       told=scope.masker(str(error))[:_RAW_LIMIT], trace=_where(error))
+        return Result(outcomes.failed(failure, checked.definition.effect, budget_wait=scope.budget_wait))
+
+
+def _is_repeatable(definition: ActionDefinition) -> bool:
+    return repeatable(definition.effect, definition.vendor_keyed_window, None, datetime.now(UTC))
+
+
+def _is_expected(error: BaseException) -> bool:
+    return isinstance(error, PatchbayError | TimeoutError | asyncio.CancelledError)
+
+
+def _where(error: BaseException) -> list[str]:
+    """Returns file, line and function of each frame, without any values."""
+    frames = traceback.extract_tb(error.__traceback__)
+    return [f"{frame.filename.rsplit('/', 1)[-1]}:{frame.lineno} {frame.name}" for frame in frames]
+
+
+def _warning(reason: str, message: str, vendor_answer: str = "") -> executor_pb2.Warning:
+    return executor_pb2.Warning(reason=reason, message=message, vendor_answer=vendor_answer)
+
+
+def _complete(failure: failure_pb2.Failure, definition: ActionDefinition) -> None:
+    """Fills in what the action's contract declares about the reason."""
+    declared = next((one for one in definition.failures if one.reason == failure.reason), None)
+    if declared is None:
+        return
+    failure.retryable = failure.retryable or declared.retryable
+    if not failure.remedy.text:
+        failure.remedy.text = declared.remedy
+
+
+def _masked(value: Any, masker: Masker) -> Any:
+    if isinstance(value, str):
+        return masker(value)
+    if isinstance(value, Mapping):
+        return {key: _masked(item, masker) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_masked(item, masker) for item in value]
+    return value
+
+
+def _with_variable_values(secrets: frozenset[str]) -> set[str]:
+    """Adds the value of every `NAME=value`, because that is what a script would print."""
+    values = {secret.partition("=")[2] for secret in secrets}
+    return set(secrets) | {value for value in values if len(value) >= _SHORTEST_VARIABLE}

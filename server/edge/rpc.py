@@ -1,0 +1,165 @@
+"""One way for every rpc: authenticate, check the request message, call the servicer, translate errors, audit.
+
+A servicer is a plain class; its methods are named like the rpcs in snake_case and take the request message and a
+CallInfo. A unary method returns its answer, or bytes when it has serialized it already; a streaming one yields.
+"""
+
+import re
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+import grpc
+import structlog
+from google.protobuf import message_factory
+from google.protobuf.descriptor import MethodDescriptor, ServiceDescriptor
+from google.protobuf.message import Message
+
+from server.contract.payload import violations_of
+from server.core.caller import Caller
+from server.core.refusals import FieldViolation, Refusal
+from server.edge.status import status_of
+from server.errors import DatabaseUnavailable
+from server.sdk.context import Deadline
+
+_log = structlog.get_logger(__name__)
+Context = grpc.aio.ServicerContext[Any, Any]
+
+
+@dataclass(slots=True)
+class CallInfo:
+    """One call as servicers see it. `tenant`, `action`, `execution` and `outcome` are for the audit row."""
+
+    caller: Caller
+    operation: str
+    metadata: Mapping[str, str]
+    deadline: Deadline | None
+    tenant: str = ""
+    action: str = ""
+    version: int = 0
+    execution: str = ""
+    outcome: str = "OK"
+    reason: str = ""
+    actor: str = ""
+    run: tuple[str, str] = field(default=("", ""))
+
+    @property
+    def peer(self) -> str:
+        """The caller's address."""
+        return self.caller.peer
+
+    def remaining(self) -> float | None:
+        """Returns the seconds until the caller's deadline, None without one."""
+        return None if self.deadline is None else self.deadline.remaining()
+
+
+class Authenticator(Protocol):
+    """Who calls."""
+
+    async def authenticate(self, metadata: Mapping[str, str], peer: str) -> Caller:
+        """Returns the caller; raises Refusal."""
+
+
+Audit = Callable[[CallInfo], Awaitable[None]]
+
+
+class Gatekeeper:
+    """What happens around every servicer method."""
+
+    def __init__(self, authenticator: Authenticator, audit: Audit) -> None:
+        self._authenticator = authenticator
+        self._audit = audit
+
+    async def open(self, operation: str, context: Context) -> CallInfo:
+        """Authenticates a call."""
+        metadata = {key: value for key, value in context.invocation_metadata() or () if isinstance(value, str)}
+        caller = await self._authenticator.authenticate(metadata, context.peer() or "")
+        left = context.time_remaining()
+        return CallInfo(caller, operation, metadata, None if left is None else Deadline.after(left))
+
+    async def close(self, call: CallInfo | None, error: Exception | None, context: Context) -> None:
+        """Writes the audit row; ends the call with a status when it failed."""
+        if call is not None:
+            if isinstance(error, Refusal):
+                call.outcome, call.reason = "REFUSED", error.reason
+            elif error is not None:
+                call.outcome, call.reason = "ERROR", type(error).__name__
+            await self._audit(call)
+        if error is not None:
+            if not isinstance(error, Refusal | DatabaseUnavailable):
+                _log.error("rpc failed", operation=call.operation if call else "", error=type(error).__name__, exc_info=error)
+            await context.abort_with_status(status_of(error))
+
+
+def handlers(service: ServiceDescriptor, servicer: object, gate: Gatekeeper) -> grpc.GenericRpcHandler:
+    """Returns the gRPC handlers of a service."""
+    methods = {method.name: _method(method, servicer, gate) for method in service.methods}
+    return grpc.method_handlers_generic_handler(service.full_name, methods)
+
+
+def _method(method: MethodDescriptor, servicer: object, gate: Gatekeeper) -> grpc.RpcMethodHandler[Any, Any]:
+    function = getattr(servicer, snake_case(method.name))
+    codec = {
+        "request_deserializer": message_factory.GetMessageClass(method.input_type).FromString,
+        "response_serializer": _serialize,
+    }
+    operation = f"{method.containing_service.full_name}/{method.name}"
+    if method.server_streaming:
+        return grpc.unary_stream_rpc_method_handler(_streaming(operation, function, gate), **codec)
+    return grpc.unary_unary_rpc_method_handler(_unary(operation, function, gate), **codec)
+
+
+def _unary(
+    operation: str, function: Callable[[Any, CallInfo], Awaitable[Message | bytes]], gate: Gatekeeper
+) -> Callable[[Message, Context], Awaitable[Message | bytes | None]]:
+    async def serve(request: Message, context: Context) -> Message | bytes | None:
+        call: CallInfo | None = None
+        try:
+            call = await gate.open(operation, context)
+            check(request)
+            answer = await function(request, call)
+        except Exception as error:  # noqa: BLE001 - everything becomes a status
+            await gate.close(call, error, context)
+            return None
+        await gate.close(call, None, context)
+        return answer
+
+    return serve
+
+
+def _streaming(
+    operation: str, function: Callable[[Any, CallInfo], AsyncIterator[Message]], gate: Gatekeeper
+) -> Callable[[Message, Context], AsyncIterator[Message]]:
+    async def serve(request: Message, context: Context) -> AsyncIterator[Message]:
+        call: CallInfo | None = None
+        try:
+            call = await gate.open(operation, context)
+            check(request)
+            async for answer in function(request, call):
+                yield answer
+        except Exception as error:  # noqa: BLE001 - everything becomes a status
+            await gate.close(call, error, context)
+            return
+        await gate.close(call, None, context)
+
+    return serve
+
+
+def check(request: Message) -> None:
+    """Raises Refusal INPUT_INVALID when a request message breaks its own rules."""
+    found = [FieldViolation(one.field, one.message, one.rule) for one in violations_of(request)]
+    if found:
+        told = "; ".join(f"{one.field}: {one.message}" for one in found[:5])
+        raise Refusal("INPUT_INVALID", f"The request is not valid. {told}", violations=found)
+
+
+def snake_case(name: str) -> str:
+    """Returns an rpc's name as a Python name."""
+    return re.sub(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])", "_", name).lower()
+
+
+def _serialize(answer: Message | bytes) -> bytes:
+    return answer if isinstance(answer, bytes) else answer.SerializeToString()
+
+
+__all__: Sequence[str] = ["CallInfo", "Context", "Gatekeeper", "check", "handlers", "snake_case"]

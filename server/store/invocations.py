@@ -1,0 +1,242 @@
+"""Claims and outcomes: table `workflow_action_invocations`.
+
+Every change of a running execution is fenced: it happens only where owner and fence are the ones that the claim
+was granted. Time is the database's.
+"""
+
+import json
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from datetime import datetime
+from typing import Any
+
+from server.core.decisions import Decide, Decision
+from server.core.outcomes import lost_owner
+from server.core.records import Claimed, NewClaim, Outcome, Record, failure_to_json
+from server.store import invocation_rows as rows
+from server.store.database import Connection, Database
+
+_CLAIM = """
+    INSERT INTO workflow_action_invocations (
+        tenant, invocation_id, idempotency_key, action_id, action_version, effect_class, status, lease_owner,
+        fingerprint, fingerprint_algorithm, connection_id, run_id, step_path, engine_attempt, caller, actor,
+        input_json, sent_at, first_sent_at)
+    VALUES ($1, $2, $3, $4, $5, $6, 'RUNNING', $7, $8, $9, $10, $11, $12, $13, $14, $15, $16,
+        CASE WHEN $17 THEN now() END, CASE WHEN $17 THEN now() END)
+    ON CONFLICT (tenant, idempotency_key) DO NOTHING
+    RETURNING created_at, started_at
+"""
+_CLAIM_AGAIN = """
+    UPDATE workflow_action_invocations SET
+        status = 'RUNNING', attempt = attempt + 1, fence = fence + 1, lease_owner = $3, claimable = false,
+        sent_at = CASE WHEN $4 THEN now() END,
+        first_sent_at = CASE WHEN $4 THEN coalesce(first_sent_at, now()) ELSE first_sent_at END,
+        connection_id = $5, failure = NULL, warnings = NULL, evidence = NULL, completed_at = NULL,
+        cancel_requested_at = NULL, next_probe_at = NULL, probes = 0, caller = $6, actor = $7, started_at = now()
+    WHERE tenant = $1 AND invocation_id = $2
+    RETURNING created_at, started_at, fence, attempt
+"""
+_MARK_SENT = """
+    UPDATE workflow_action_invocations
+    SET sent_at = now(), first_sent_at = coalesce(first_sent_at, now()), evidence = $5
+    WHERE tenant = $1 AND invocation_id = $2 AND lease_owner = $3 AND fence = $4 AND status = 'RUNNING'
+        AND cancel_requested_at IS NULL
+    RETURNING sent_at
+"""
+_OUTCOME = """
+    status = $5, output_json = $6, failure = $7, warnings = $8, claimable = $9, budget_wait = $10,
+    evidence = coalesce($11, evidence), completed_at = clock_timestamp(),
+    next_probe_at = CASE WHEN $5 = 'UNKNOWN' THEN clock_timestamp() + interval '1 second' END
+"""
+COMPLETE = f"""
+    UPDATE workflow_action_invocations SET {_OUTCOME}
+    WHERE tenant = $1 AND invocation_id = $2 AND lease_owner = $3 AND fence = $4 AND status = 'RUNNING'
+    RETURNING completed_at
+"""
+_SETTLE = f"""
+    UPDATE workflow_action_invocations SET {_OUTCOME}, resolution = $12
+    WHERE tenant = $1 AND invocation_id = $2 AND $3::uuid IS NULL AND fence = coalesce($4, fence)
+        AND status = 'UNKNOWN'
+"""
+
+
+class Invocations:
+    """The store of executions. Raises DatabaseUnavailable when PostgreSQL does not answer."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    async def claim(self, claim: NewClaim, decide: Decide) -> tuple[Claimed | None, Record | None]:
+        """Claims a key, or returns its record when `decide` says that it is to be answered or followed."""
+        async with self._database.tenant(claim.tenant) as connection:
+            row = await connection.fetchrow(_CLAIM, *_claim_arguments(claim))
+            if row is not None:
+                granted = Claimed(
+                    claim.tenant, claim.id, claim.owner, 1, 1, row["created_at"], row["started_at"]
+                )
+                return granted, None
+            async with connection.transaction():
+                return await _claim_known(connection, claim, decide)
+
+    async def mark_sent(self, claimed: Claimed, evidence: Mapping[str, str]) -> datetime | None:
+        """Records the send mark and returns its time; None when the claim is lost or was cancelled."""
+        async with self._database.tenant(claimed.tenant) as connection:
+            time: datetime | None = await connection.fetchval(_MARK_SENT, *_fence(claimed), _dump(evidence))
+            return time
+
+    async def complete(self, claimed: Claimed, outcome: Outcome) -> datetime | None:
+        """Records an outcome where owner and fence are ours and returns its time; None when they are not."""
+        async with self._database.tenant(claimed.tenant) as connection:
+            arguments = (*_fence(claimed), *outcome_arguments(outcome))
+            time: datetime | None = await connection.fetchval(COMPLETE, *arguments)
+            return time
+
+    async def transact(
+        self, claimed: Claimed, work: Callable[[Connection], Awaitable[Outcome]]
+    ) -> Outcome | None:
+        """Runs local work and records its outcome in one transaction; None when the claim is not ours any more."""
+        async with self._database.tenant(claimed.tenant) as connection, connection.transaction():
+            locked = await connection.fetchval(rows.LOCK_OURS, *_fence(claimed))
+            if not locked:
+                return None
+            outcome = await work(connection)
+            await connection.execute(COMPLETE, *_fence(claimed), *outcome_arguments(outcome))
+            return outcome
+
+    async def keep_late(self, claimed: Claimed, outcome: Outcome) -> Record | None:
+        """Keeps an answer that came after the claim was lost; returns the record as it stands."""
+        evidence = _dump(
+            {
+                "fence": claimed.fence,
+                "state": str(outcome.state),
+                "output": outcome.output,
+                "failure": failure_to_json(outcome.failure) if outcome.failure else None,
+            }
+        )
+        async with self._database.tenant(claimed.tenant) as connection:
+            await connection.execute(rows.KEEP_LATE, claimed.tenant, claimed.id, evidence)
+            return rows.record(await connection.fetchrow(rows.GET, claimed.tenant, claimed.id))
+
+    async def settle(
+        self,
+        tenant: str,
+        id: str,
+        outcome: Outcome,
+        resolution: Mapping[str, object],
+        fence: int | None = None,
+    ) -> bool:
+        """Settles an UNKNOWN; False when the execution is in another state. `fence` limits it to one attempt."""
+        async with self._database.tenant(tenant) as connection:
+            arguments = (tenant, id, None, fence, *outcome_arguments(outcome), _dump(resolution))
+            return await connection.execute(_SETTLE, *arguments) == "UPDATE 1"
+
+    async def get(self, tenant: str, id: str) -> Record | None:
+        """Returns an execution by its id."""
+        async with self._database.tenant(tenant) as connection:
+            return rows.record(await connection.fetchrow(rows.GET, tenant, id))
+
+    async def find(self, tenant: str, key: str) -> Record | None:
+        """Returns an execution by its key."""
+        async with self._database.tenant(tenant) as connection:
+            return rows.record(await connection.fetchrow(rows.FIND, tenant, key))
+
+    async def request_cancel(self, tenant: str, id: str) -> None:
+        """Asks whoever runs an execution to stop; other replicas are told by NOTIFY."""
+        async with self._database.tenant(tenant) as connection:
+            await connection.execute(rows.CANCEL, tenant, id)
+
+
+def _claim_arguments(claim: NewClaim) -> Sequence[Any]:
+    return (
+        claim.tenant,
+        claim.id,
+        claim.key,
+        claim.action,
+        claim.version,
+        claim.effect_class,
+        claim.owner,
+        claim.fingerprint,
+        claim.algorithm,
+        claim.connection_id,
+        claim.run_id,
+        claim.step_path,
+        claim.engine_attempt,
+        claim.caller,
+        claim.actor,
+        _dump(claim.input),
+        claim.sent,
+    )
+
+
+async def _claim_known(
+    connection: Connection, claim: NewClaim, decide: Decide
+) -> tuple[Claimed | None, Record | None]:
+    known = rows.record(await connection.fetchrow(rows.FIND_LOCKED, claim.tenant, claim.key))
+    if known is None:  # retention removed it between the two statements
+        raise rows.KeyVanished
+    if known.id == claim.id and known.owner == claim.owner:  # our own insert, whose answer was lost
+        return Claimed(
+            claim.tenant,
+            claim.id,
+            claim.owner,
+            known.fence,
+            known.attempt,
+            known.created_at,
+            known.started_at,
+        ), None
+    decision = decide(known, claim)
+    if decision is Decision.CLAIM_AGAIN:
+        row = await connection.fetchrow(
+            _CLAIM_AGAIN,
+            claim.tenant,
+            known.id,
+            claim.owner,
+            claim.sent,
+            claim.connection_id,
+            claim.caller,
+            claim.actor,
+        )
+        return Claimed(
+            claim.tenant,
+            known.id,
+            claim.owner,
+            row["fence"],
+            row["attempt"],
+            row["created_at"],
+            row["started_at"],
+        ), None
+    if decision is Decision.SETTLE_UNKNOWN:
+        outcome = lost_owner(known.effect_class, sent=True, again=False)
+        fence = (claim.tenant, known.id, known.owner, known.fence)
+        await connection.execute(COMPLETE, *fence, *outcome_arguments(outcome))
+        return None, rows.record(await connection.fetchrow(rows.GET, claim.tenant, known.id))
+    return None, known
+
+
+def _claimed(
+    claim: NewClaim, id: str, fence: int, attempt: int, created_at: datetime, started_at: datetime
+) -> Claimed:
+    return Claimed(claim.tenant, id, claim.owner, fence, attempt, created_at, started_at)
+
+
+def _fence(claimed: Claimed) -> tuple[str, str, str, int]:
+    return claimed.tenant, claimed.id, claimed.owner, claimed.fence
+
+
+def outcome_arguments(outcome: Outcome) -> Sequence[Any]:
+    warnings = [
+        {"reason": w.reason, "message": w.message, "vendor_answer": w.vendor_answer} for w in outcome.warnings
+    ]
+    return (
+        str(outcome.state),
+        None if outcome.output is None else _dump(outcome.output),
+        None if outcome.failure is None else _dump(failure_to_json(outcome.failure)),
+        _dump(warnings) if warnings else None,
+        outcome.claimable,
+        outcome.budget_wait,
+        _dump(outcome.evidence) if outcome.evidence else None,
+    )
+
+
+def _dump(value: object) -> str:
+    return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
+

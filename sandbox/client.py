@@ -132,9 +132,7 @@ class SandboxControl:
         finally:
             connection.close()
         if response.status >= 400:
-            raise SandboxRefused(
-                f"{method} /_sandbox/{path}: {response.status} {answer.decode(errors='replace')}"
-            )
+            raise SandboxRefused(f"{method} /_sandbox/{path}: {response.status} {answer.decode(errors='replace')}")
         return answer
 
 

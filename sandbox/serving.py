@@ -115,9 +115,7 @@ class SandboxServer:
         listening = bind(self._port)
         self._port = listening.getsockname()[1]
         self._server = configure(self.app)
-        self._thread = threading.Thread(
-            target=self._run, args=(self._server, listening), name="sandbox", daemon=True
-        )
+        self._thread = threading.Thread(target=self._run, args=(self._server, listening), name="sandbox", daemon=True)
         self._thread.start()
         if not self._up.wait(_START_SECONDS) or not self._server.started:
             raise RuntimeError("the sandbox server did not start")

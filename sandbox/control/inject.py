@@ -63,9 +63,7 @@ def _payload(fault: Fault) -> tuple[bytes, bytes]:
 
 
 async def _start(send: Send, fault: Fault, status: int, content_type: bytes) -> None:
-    extra = [
-        (name.lower().encode("latin-1"), value.encode("latin-1")) for name, value in fault.headers.items()
-    ]
+    extra = [(name.lower().encode("latin-1"), value.encode("latin-1")) for name, value in fault.headers.items()]
     typed = [] if any(name == b"content-type" for name, _ in extra) else [(b"content-type", content_type)]
     await send({"type": "http.response.start", "status": status, "headers": typed + extra})
 
@@ -98,9 +96,7 @@ async def _truncate(fault: Fault, scope: Scope, receive: Receive) -> None:
     await _gone(receive)
 
 
-async def inject(
-    rule: Rule, book: FaultBook, scope: Scope, receive: Receive, send: Send, handle: Handle
-) -> None:
+async def inject(rule: Rule, book: FaultBook, scope: Scope, receive: Receive, send: Send, handle: Handle) -> None:
     """Let one request suffer `rule`.
 
     Args:
@@ -158,11 +154,7 @@ class _Suffering:
         await _answer(self.send, self.fault, body, content_type, 503)
 
     async def garbage(self) -> None:
-        body = (
-            self.fault.body.encode()
-            if isinstance(self.fault.body, str)
-            else os.urandom(self.fault.bytes or 64)
-        )
+        body = self.fault.body.encode() if isinstance(self.fault.body, str) else os.urandom(self.fault.bytes or 64)
         await _answer(self.send, self.fault, body, b"application/json", 200)
 
     async def huge_body(self) -> None:

@@ -12,9 +12,7 @@ from starlette.types import Scope
 _KEPT = 10_000
 _BODY_BYTES = 4096
 _MASKED_HEADERS = frozenset({"authorization", "x-api-key", "cookie"})
-_SHOWN_HEADERS = frozenset(
-    {"accept", "content-length", "content-type", "host", "user-agent", "idempotency-key"}
-)
+_SHOWN_HEADERS = frozenset({"accept", "content-length", "content-type", "host", "user-agent", "idempotency-key"})
 _NAMES = rb"password|twofactor|client_secret|refresh_token|access_token|api_key|client_assertion"
 _JSON_SECRET = re.compile(rb'("(?:' + _NAMES + rb')"\s*:\s*)(?:"(?:[^"\\]|\\.)*"|[^,}\s]+)')
 _FORM_SECRET = re.compile(rb"((?:^|&)(?:" + _NAMES + rb")=)[^&]*")

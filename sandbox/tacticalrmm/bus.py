@@ -24,7 +24,8 @@ class Bus:
     def _seconds(self, simulated: float) -> float:
         return max(0.0, simulated) * self._world.settings.time_scale
 
-    def _later(self, work: Coroutine[None, None, None]) -> asyncio.Task[None]:
+    def later(self, work: Coroutine[None, None, None]) -> asyncio.Task[None]:
+        """Do something in the background, until the world ends."""
         task = asyncio.create_task(work)
         self._world.tasks.add(task)
         task.add_done_callback(self._world.tasks.discard)
@@ -76,7 +77,7 @@ class Bus:
         if total <= 0:
             ended()
             return None
-        work = self._later(self._work(total, ended))
+        work = self.later(self._work(total, ended))
         if total < limit:
             await asyncio.wait({work})
             return None
@@ -93,7 +94,7 @@ class Bus:
         elif agent.answers:
             started()
             slow = agent.slow_seconds if agent.state == "slow" else 0.0
-            self._later(self._work(seconds + slow, ended))
+            self.later(self._work(seconds + slow, ended))
 
     async def _work(self, seconds: float, ended: Callable[[], None]) -> None:
         await asyncio.sleep(self._seconds(seconds))
@@ -104,7 +105,7 @@ class Bus:
         if seconds <= 0:
             then()
         else:
-            self._later(self._work(seconds, then))
+            self.later(self._work(seconds, then))
 
     async def request(self, agent: Agent, limit: float) -> str | None:
         """Ask for something that takes an agent no time. Returns as `ask`."""

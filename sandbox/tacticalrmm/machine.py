@@ -64,7 +64,9 @@ def _newline(agent: Agent) -> str:
 def _unknown(agent: Agent, name: str) -> Run:
     end = _newline(agent)
     if agent.plat == "windows":
-        text = f"'{name}' is not recognized as an internal or external command,{end}operable program or batch file.{end}"
+        text = (
+            f"'{name}' is not recognized as an internal or external command,{end}operable program or batch file.{end}"
+        )
         return Run("", text, 1, 0.0)
     return Run("", f"/bin/bash: line 1: {name}: command not found{end}", 127, 0.0)
 

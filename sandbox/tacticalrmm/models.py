@@ -21,6 +21,7 @@ class Settings:
         history_lag: Seconds between an agent's answer and its filled history row.
         history_limit: How many history rows are kept an agent.
         server_scripts: Whether scripts may run on the server itself.
+        queue_workers: Whether queued bulk jobs are carried out, or only promised.
         login_per_minute: Anonymous calls to each login view an address may make in a minute; 0 means no limit.
         block_local_logon: Whether only superusers may log in with a password.
     """
@@ -33,6 +34,7 @@ class Settings:
     history_lag: float = 0.0
     history_limit: int = 1000
     server_scripts: bool = True
+    queue_workers: bool = True
     login_per_minute: int = 10
     block_local_logon: bool = False
 

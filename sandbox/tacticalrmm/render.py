@@ -7,7 +7,7 @@ from sandbox.tacticalrmm.models import Agent, HistoryRow, Script
 from sandbox.tacticalrmm.world import World
 
 _AGE = {"online": timedelta(seconds=20), "slow": timedelta(seconds=20)}
-_DEFAULT_SHELLS = {"windows": "cmd", "linux": "/bin/bash", "darwin": "/bin/zsh"}
+_DEFAULT_SHELLS = {"windows": "cmd", "linux": "bash", "darwin": "bash"}
 
 
 def stamp(moment: datetime) -> str:
@@ -147,4 +147,61 @@ def history_row(row: HistoryRow) -> dict[str, Any]:
         "agent": row.agent,
         "script": row.script,
         "custom_field": row.custom_field,
+    }
+
+
+_ALERT_ACTIONS = ("run", "stdout", "stderr", "retcode", "execution_time")
+_ALERT_DEFAULTS: dict[str, Any] = {
+    "snoozed": False,
+    "snooze_until": None,
+    "resolved": False,
+    "resolved_on": None,
+    "hidden": False,
+    **dict.fromkeys(("email_sent", "resolved_email_sent", "sms_sent", "resolved_sms_sent")),
+    **{f"{prefix}action_{name}": None for prefix in ("", "resolved_") for name in _ALERT_ACTIONS},
+    "agent": None,
+    "assigned_check": None,
+    "assigned_task": None,
+}
+_CHECK_NULLS = (
+    "name ip timeout svc_name svc_display_name pass_if_start_pending restart_if_stopped svc_policy_mode log_name event_id "
+    "event_type event_source event_message fail_when search_last_days policy script error_threshold warning_threshold "
+    "disk alert_template created_by modified_by"
+).split()
+_CHECK_FALSE = (
+    "overridden_by_policy email_alert text_alert dashboard_alert pass_if_svc_not_exist event_id_is_wildcard "
+    "managed_by_policy"
+).split()
+_CHECK_LISTS = (
+    "assignedtasks script_args env_vars info_return_codes warning_return_codes success_return_codes"
+).split()
+
+
+def alert_row(world: World, row: dict[str, Any]) -> dict[str, Any]:
+    """An alert; the four keys that tell the machine are there only when it has one."""
+    agent = world.agent_by_pk(row.get("agent") or 0)
+    whole_row = {"id": row["id"], **_ALERT_DEFAULTS, **row}
+    if agent is None:
+        return whole_row
+    short = agent_short(world, agent)
+    del short["id"]
+    return {**whole_row, **short}
+
+
+def check_row(row: dict[str, Any]) -> dict[str, Any]:
+    """A check with every column; `check_result` is an empty object when it never ran."""
+    result = row.get("check_result") or {}
+    unset = dict.fromkeys(("outage_history", "extra_details"))
+    return {
+        **dict.fromkeys(_CHECK_NULLS),
+        **dict.fromkeys(_CHECK_FALSE, False),
+        **{name: [] for name in _CHECK_LISTS},
+        "created_time": "2026-01-05T08:00:00.000001Z",
+        "modified_time": "2026-01-05T08:00:00.000002Z",
+        "fails_b4_alert": 1,
+        "run_interval": 0,
+        "alert_severity": "warning",
+        "number_of_events_b4_alert": 1,
+        **row,
+        "check_result": {**unset, "history": [], **result} if result else {},
     }

@@ -45,9 +45,7 @@ class Endpoint:
         """The permission a method asks for."""
         if callable(self.permission):
             return self.permission
-        return (
-            self.permission.get(method) or self.permission.get("GET") or next(iter(self.permission.values()))
-        )
+        return self.permission.get(method) or self.permission.get("GET") or next(iter(self.permission.values()))
 
 
 class Router:
@@ -102,9 +100,7 @@ async def _handled(endpoint: Endpoint, call: Call) -> Answer:
     if handler is not None:
         return await handler(call)
     if call.method == "OPTIONS":
-        return reply(
-            {"name": endpoint.title, "description": "", "renders": ["application/json"], "parses": _PARSES}
-        )
+        return reply({"name": endpoint.title, "description": "", "renders": ["application/json"], "parses": _PARSES})
     if call.method == "HEAD" and "HEAD" in endpoint.allow:
         raise Crash
     raise detail(405, f'Method "{call.method}" not allowed.')

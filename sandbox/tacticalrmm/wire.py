@@ -2,6 +2,7 @@
 
 import json
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qsl
 
@@ -29,9 +30,9 @@ class Answer:
 
     async def send(self, send: Send) -> None:
         """Send it as one ASGI response."""
-        headers = [(b"vary", self.vary), (b"content-length", b"%d" % len(self.body)), *self.headers]
+        headers = [(b"vary", self.vary), *self.headers]
         if self.content_type is not None:
-            headers.append((b"content-type", self.content_type))
+            headers += [(b"content-type", self.content_type), (b"content-length", b"%d" % len(self.body))]
         await send({"type": "http.response.start", "status": self.status, "headers": headers})
         await send({"type": "http.response.body", "body": self.body})
 
@@ -136,6 +137,10 @@ class Call:
     def username(self) -> str:
         """The caller's name."""
         return self.user.name if self.user is not None else ""
+
+    def audit(self, action: str, agent: "Agent", message: str, after: Any, before: Any = None) -> None:
+        """Write the server's audit trail."""
+        self.world.audit.append((datetime.now(UTC), self.username, action, agent, message, before, after))
 
     def text_header(self, name: bytes) -> str | None:
         """A header as text."""

@@ -2,9 +2,10 @@
 
 import asyncio
 import copy
-from collections import defaultdict
+from collections import defaultdict, deque
 from collections.abc import Iterable
 from dataclasses import asdict
+from datetime import datetime
 from itertools import count
 from typing import Any, TypeVar
 
@@ -26,6 +27,8 @@ from sandbox.tacticalrmm.sessions import Sessions
 from sandbox.tacticalrmm.vault import Vault
 
 _T = TypeVar("_T")
+AuditEntry = tuple[datetime, str, str, Agent, str, Any, Any]
+_AUDIT_KEPT = 1000
 _TABLES = ("clients", "sites", "roles", "users", "keys", "agents", "scripts")
 EDITABLE = ("settings", *_TABLES, "commands", "custom_fields", "alerts", "checks", "winupdates")
 """Attributes of a world that a state change may touch."""
@@ -63,7 +66,7 @@ class World:
         self.winupdates = self._rows(seed, "winupdates")
         self.pending: dict[int, JsonObject] = {}
         self.notes: list[JsonObject] = []
-        self.audit: list[JsonObject] = []
+        self.audit: deque[AuditEntry] = deque(maxlen=_AUDIT_KEPT)
         self.history: defaultdict[int, list[HistoryRow]] = defaultdict(list)
         self.sessions = Sessions()
         self.logins: defaultdict[str, list[float]] = defaultdict(list)

@@ -128,9 +128,7 @@ _NOTES = {"GET": may("can_list_notes"), "POST": may("can_manage_notes")}
 
 ENDPOINTS = [
     Endpoint("agents/", {"GET": list_agents}, may("can_list_agents"), "GET, HEAD, OPTIONS", "Get Agents"),
-    Endpoint(
-        "agents/versions/", {"GET": versions}, may("can_list_agents"), "GET, OPTIONS", "Get Agent Versions"
-    ),
+    Endpoint("agents/versions/", {"GET": versions}, may("can_list_agents"), "GET, OPTIONS", "Get Agent Versions"),
     Endpoint("agents/notes/", {"GET": all_notes, "POST": post_note}, _NOTES, "GET, POST, HEAD, OPTIONS"),
     Endpoint(
         "agents/{agent_id}/",

@@ -82,9 +82,7 @@ async def login(call: Call) -> Answer:
     code = str(data.need("twofactor"))
     if not user.totp:
         raise Crash
-    if _barred(call, user) or not pyotp.TOTP(call.world.vault.totp[user.name]).verify(
-        code, valid_window=_WINDOW
-    ):
+    if _barred(call, user) or not pyotp.TOTP(call.world.vault.totp[user.name]).verify(code, valid_window=_WINDOW):
         return bad(_BAD)
     return _with_cookies({**_opened(call, user, SESSION_SECONDS), "username": user.name, "name": None})
 

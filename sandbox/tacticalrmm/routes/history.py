@@ -18,10 +18,7 @@ async def agent_history(call: Call) -> Answer:
 async def all_history(call: Call) -> Answer:
     """Rows of every agent the caller may see."""
     rows = [
-        row
-        for agent in call.world.agents.values()
-        if in_scope(call, agent)
-        for row in call.world.history[agent.id]
+        row for agent in call.world.agents.values() if in_scope(call, agent) for row in call.world.history[agent.id]
     ]
     return reply([history_row(row) for row in sorted(rows, key=lambda row: row.id)])
 
@@ -44,8 +41,7 @@ def _script_row(call: Call, row: HistoryRow) -> dict[str, Any]:
     shown = history_row(row)
     agent = call.world.agent_by_pk(row.agent)
     kept = {
-        name: shown[name]
-        for name in ("id", "time", "username", "script", "script_results", "agent", "script_name")
+        name: shown[name] for name in ("id", "time", "username", "script", "script_results", "agent", "script_name")
     }
     return {**kept, "agent_id": agent.agent_id if agent else None}
 
@@ -66,7 +62,5 @@ _ALL = may("can_list_agent_history")
 ENDPOINTS = [
     Endpoint("agents/history/", {"GET": all_history}, _ALL, _ALLOW),
     Endpoint("agents/scripthistory/", {"GET": script_history}, _ALL, _ALLOW),
-    Endpoint(
-        "agents/{agent_id}/history/", {"GET": agent_history}, may_on_agent("can_list_agent_history"), _ALLOW
-    ),
+    Endpoint("agents/{agent_id}/history/", {"GET": agent_history}, may_on_agent("can_list_agent_history"), _ALLOW),
 ]

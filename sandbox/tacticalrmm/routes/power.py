@@ -26,9 +26,7 @@ async def _power(call: Call, kind: str) -> str | None:
     agent = call.agent
 
     def started() -> None:
-        call.world.effects.record(
-            kind, agent.agent_id, {"hostname": agent.hostname, "username": call.username}
-        )
+        call.world.effects.record(kind, agent.agent_id, {"hostname": agent.hostname, "username": call.username})
 
     def ended() -> None:
         agent.needs_reboot = False
@@ -134,7 +132,5 @@ ENDPOINTS = [
         may_on_agent("can_list_pendingactions"),
         "GET, DELETE, HEAD, OPTIONS",
     ),
-    Endpoint(
-        "logs/pendingactions/{pk:int}/", {"DELETE": cancel_pending}, _MANAGE, "GET, DELETE, HEAD, OPTIONS"
-    ),
+    Endpoint("logs/pendingactions/{pk:int}/", {"DELETE": cancel_pending}, _MANAGE, "GET, DELETE, HEAD, OPTIONS"),
 ]

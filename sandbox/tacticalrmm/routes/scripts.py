@@ -2,10 +2,10 @@
 
 from sandbox.tacticalrmm.access import may, may_on_agent
 from sandbox.tacticalrmm.bus import Bus
-from sandbox.tacticalrmm.machine import run_script
-from sandbox.tacticalrmm.models import Behaviour, Script
+from sandbox.tacticalrmm.jobs import results
+from sandbox.tacticalrmm.machine import run_command
+from sandbox.tacticalrmm.models import Script
 from sandbox.tacticalrmm.render import script_detail, script_row
-from sandbox.tacticalrmm.routes.run import results
 from sandbox.tacticalrmm.routing import Endpoint
 from sandbox.tacticalrmm.wire import Answer, Call, missing, reply, whole
 
@@ -50,21 +50,30 @@ async def download(call: Call) -> Answer:
 
 
 async def test_script(call: Call) -> Answer:
-    """Run code that is not stored; leaves no history row."""
+    """Run code that is not stored; leaves no history row. The simulated machine takes the code for a command."""
     agent, data = call.agent, call.data()
-    code, shell, timeout = data.need("code"), data.need("shell"), whole(data.need("timeout"))
-    args, env = data.need("args") or [], data.need("env_vars") or []
-    data.need("run_as_user")
-    script = Script(0, "test", behaviour=call.world.commands.get(code, Behaviour(stdout="{args}")))
-    run = run_script(script, agent, [str(arg) for arg in args], [str(one) for one in env], timeout)
+    code, shell, timeout = str(data.need("code")), data.need("shell"), whole(data.need("timeout"))
+    args, env = data.need("args"), data.need("env_vars")
+    run_as_user = data.need("run_as_user")
+    run = run_command(call.world.commands, agent, code, timeout)
 
     def started() -> None:
         call.world.effects.record("run_code", agent.agent_id, {"code": code, "shell": shell, "args": args})
 
-    failure = await Bus(call.world).ask(
-        agent, timeout, seconds=run.seconds, started=started, ended=lambda: None
-    )
-    return reply(failure) if failure else reply({**results(0, run), "id": 0})
+    failure = await Bus(call.world).ask(agent, timeout, seconds=run.seconds, started=started, ended=lambda: None)
+    answer = failure or results(0, run)
+    sent = {
+        "func": "runscriptfull",
+        "payload": {"code": code, "shell": shell},
+        "timeout": timeout,
+        "env_vars": env,
+        "run_as_user": run_as_user,
+        "script_args": args,
+        "nushell_enable_config": False,
+        "deno_default_permissions": "--allow-all",
+    }
+    call.audit("execute_script", agent, f"{call.username} tested a script on {agent.hostname}", answer, sent)
+    return reply(answer)
 
 
 _SCRIPTS = {"GET": may("can_list_scripts"), "POST": may("can_manage_scripts")}
@@ -73,10 +82,6 @@ _ONE = {**_SCRIPTS, "PUT": may("can_manage_scripts"), "DELETE": may("can_manage_
 ENDPOINTS = [
     Endpoint("scripts/", {"GET": list_scripts}, _SCRIPTS, "GET, POST, HEAD, OPTIONS"),
     Endpoint("scripts/{pk:int}/", {"GET": get_script}, _ONE, "GET, PUT, DELETE, HEAD, OPTIONS"),
-    Endpoint(
-        "scripts/{pk:int}/download/", {"GET": download}, may("can_list_scripts"), "GET, OPTIONS", "Download"
-    ),
-    Endpoint(
-        "scripts/{agent_id}/test/", {"POST": test_script}, may_on_agent("can_run_scripts"), "POST, OPTIONS"
-    ),
+    Endpoint("scripts/{pk:int}/download/", {"GET": download}, may("can_list_scripts"), "GET, OPTIONS", "Download"),
+    Endpoint("scripts/{agent_id}/test/", {"POST": test_script}, may_on_agent("can_run_scripts"), "POST, OPTIONS"),
 ]

@@ -1,0 +1,124 @@
+"""What an operator can set. Every setting has an environment variable `PATCHBAY_<NAME>`."""
+
+import os
+from dataclasses import dataclass, fields
+from datetime import timedelta
+from pathlib import Path
+from typing import Any, Literal, Self, get_args
+
+from server.errors import PatchbayError
+
+AuthMode = Literal["auto", "required"]
+LogFormat = Literal["json", "text"]
+
+
+class SettingInvalid(PatchbayError):
+    """A setting cannot be used as it is."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Settings:
+    """Settings of one server.
+
+    Attributes:
+        listen: `host:port` of the gRPC port; port 0 takes a free one.
+        database_url: PostgreSQL to use. None: an embedded one in `data_dir`.
+        data_dir: Folder of the embedded PostgreSQL and of the generated master key.
+        workers: Processes on one port.
+        auth: `auto` lets anybody in on loopback while no key exists and no issuer is set; `required` never does.
+        bootstrap_key_file: Where to write the first operator key when there is none.
+        master_key_file: Keys that encrypt credentials. None: one in `data_dir`, made when missing.
+        jwt_issuer, jwt_audience, jwt_jwks_url: Trusts tokens of this issuer when all three are set.
+        log_level, log_format: Logs go to standard error.
+        drain_seconds: How long running executions may go on after SIGTERM.
+        reflection: Whether the reflection services answer.
+        max_running: Calls worked on at the same time, per process.
+        max_input_bytes, max_output_bytes: Limits of one payload.
+        lease_seconds: After this time without a sign of life a replica's executions are taken over.
+        keep_payloads_days, keep_tombstones_days, keep_keyless_tombstones_days: Retention.
+        pool_size: Database connections per process.
+    """
+
+    listen: str = "127.0.0.1:7700"
+    database_url: str | None = None
+    data_dir: Path = Path("~/.local/share/patchbay")
+    workers: int = 1
+    auth: AuthMode = "auto"
+    bootstrap_key_file: Path | None = None
+    master_key_file: Path | None = None
+    jwt_issuer: str | None = None
+    jwt_audience: str | None = None
+    jwt_jwks_url: str | None = None
+    log_level: str = "info"
+    log_format: LogFormat = "json"
+    drain_seconds: float = 30.0
+    reflection: bool = True
+    max_running: int = 2_000
+    max_input_bytes: int = 1 << 20
+    max_output_bytes: int = 4 << 20
+    lease_seconds: float = 15.0
+    keep_payloads_days: float = 7.0
+    keep_tombstones_days: float = 30.0
+    keep_keyless_tombstones_days: float = 400.0
+    pool_size: int = 10
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "data_dir", Path(self.data_dir).expanduser())
+        problems = list(self._problems())
+        if problems:
+            raise SettingInvalid("; ".join(problems))
+
+    def _problems(self) -> list[str]:
+        found = []
+        if not self.listen.rpartition(":")[2].isdecimal():
+            found.append("`listen` must be host:port")
+        if self.auth not in get_args(AuthMode):
+            found.append(f"`auth` must be one of {', '.join(get_args(AuthMode))}")
+        if self.log_format not in get_args(LogFormat):
+            found.append(f"`log_format` must be one of {', '.join(get_args(LogFormat))}")
+        given = [self.jwt_issuer, self.jwt_audience, self.jwt_jwks_url]
+        if any(given) and not all(given):
+            found.append("`jwt_issuer`, `jwt_audience` and `jwt_jwks_url` are needed together")
+        if self.workers < 1:
+            found.append("`workers` must be at least 1")
+        if self.workers > 1 and self.listen.endswith(":0"):
+            found.append("several workers need a fixed port in `listen`")
+        return found
+
+    @property
+    def keep_payloads(self) -> timedelta:
+        """How long inputs and outputs are kept."""
+        return timedelta(days=self.keep_payloads_days)
+
+    @property
+    def keep_tombstones(self) -> timedelta:
+        """How long keys of repeatable actions are remembered."""
+        return timedelta(days=self.keep_tombstones_days)
+
+    @property
+    def keep_keyless_tombstones(self) -> timedelta:
+        """How long keys of actions that must not be repeated are remembered."""
+        return timedelta(days=self.keep_keyless_tombstones_days)
+
+    @classmethod
+    def from_env(cls, **overrides: Any) -> Self:
+        """Returns the settings of the environment; overrides that are not None win. Raises SettingInvalid."""
+        values: dict[str, Any] = {}
+        for one in fields(cls):
+            text = os.environ.get(f"PATCHBAY_{one.name.upper()}")
+            if text is not None:
+                values[one.name] = _read(one.name, one.default, text)
+        values |= {name: value for name, value in overrides.items() if value is not None}
+        return cls(**values)
+
+
+def _read(name: str, default: object, text: str) -> object:
+    try:
+        if isinstance(default, bool):
+            return {"true": True, "1": True, "false": False, "0": False}[text.lower()]
+        if isinstance(default, int | float):
+            return type(default)(text)
+    except (KeyError, ValueError):
+        kind = "true or false" if isinstance(default, bool) else "a number"
+        raise SettingInvalid(f"PATCHBAY_{name.upper()} must be {kind}") from None
+    return Path(text) if name.endswith(("_file", "_dir")) else text or None

@@ -1,0 +1,8 @@
+"""The only way out: one HTTP client that guards addresses, time, size, secrets and the knowledge of what was sent."""
+
+from server.sdk.http.client import HttpClient
+from server.sdk.http.grant import EgressGrant
+from server.sdk.http.pool import HttpPool
+from server.sdk.http.response import HttpResponse
+
+__all__ = ["EgressGrant", "HttpClient", "HttpPool", "HttpResponse"]

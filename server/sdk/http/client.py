@@ -113,6 +113,17 @@ class HttpClient:
         )
         return await self._courier.deliver(call, scope.current())
 
+    @staticmethod
+    def learn_secret(secret: str) -> None:
+        """Has a secret that was just obtained, such as a session token, masked in everything the running execution
+        tells. Call it in every execution that uses the secret."""
+        scope.current().masker.add([secret])
+
+    @staticmethod
+    def mask(text: str) -> str:
+        """Returns a text without the secrets of the running execution; for vendor texts that are cut afterwards."""
+        return scope.current().masker(text)
+
     def _merged(
         self, headers: Mapping[str, str] | None, json: Any, form: Mapping[str, str] | None
     ) -> tuple[dict[str, str], bytes | None]:

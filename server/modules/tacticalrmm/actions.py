@@ -1,0 +1,242 @@
+"""What a tenant can do with Tactical RMM."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+
+from server.gen.patchbay.modules.tacticalrmm.v1 import tacticalrmm_pb2 as pb
+from server.modules.tacticalrmm.client import Script, ScriptOrder, TacticalClient
+from server.modules.tacticalrmm.connection import NotReached
+from server.modules.tacticalrmm.runs import Mark, Mode, ScriptRun, agent_offline, silent, told
+from server.sdk import ActionContext, ActionFailure, Device, DeviceFilter, Handler, sends_at_once
+
+Context = ActionContext[TacticalClient]
+
+_SHELLS = {"windows": "powershell", "linux": "/bin/bash", "darwin": "/bin/bash"}
+
+
+async def find_agents(request: pb.FindAgentsRequest, ctx: Context) -> pb.FindAgentsResponse:
+    """Finds agents in the inventory, or at the vendor when asked to or when the inventory is empty."""
+    wanted = DeviceFilter(
+        device_id=request.agent_id, asset_id=request.asset_id, query=request.query, limit=request.limit or 50
+    )
+    if not request.live and await ctx.inventory.filled():
+        return _found(await ctx.inventory.find(wanted), "local")
+    devices = [device for device in await _live(wanted, ctx) if _matches(device, wanted)]
+    devices.sort(key=lambda device: ((device.name or "").casefold(), device.device_id))
+    return _found(devices[: wanted.limit], "tacticalrmm")
+
+
+async def get_agent(request: pb.GetAgentRequest, ctx: Context) -> pb.GetAgentResponse:
+    """Asks the vendor for one agent."""
+    (device,) = await _refreshed([await ctx.client.agent(request.agent_id)], ctx)
+    return pb.GetAgentResponse(agent=_agent(device, "tacticalrmm"))
+
+
+async def list_scripts(request: pb.ListScriptsRequest, ctx: Context) -> pb.ListScriptsResponse:
+    """Lists the script library."""
+    text = request.query.casefold()
+    scripts = [script for script in await ctx.client.scripts() if not script.hidden and text in script.name.casefold()]
+    scripts.sort(key=lambda script: (script.name.casefold(), script.id))
+    shown = [_shown(script) for script in scripts[: request.limit or 100]]
+    return pb.ListScriptsResponse(scripts=shown, count=len(shown))
+
+
+async def run_script(request: pb.RunScriptRequest, ctx: Context) -> pb.RunScriptResponse:
+    """Runs a stored script and finds its end in the agent's history; see `runs`."""
+    client = ctx.client
+    _refuse_templates(request, client)
+    agent, script = await client.agent(request.agent_id), await client.script(request.script_id)
+    _refuse_platform(script, agent)
+    order, mode = _order(request), _mode(request, client)
+    async with ctx.lock("run_script", request.agent_id, request.script_id):
+        reachable = await _reachable(agent, client, certainly=mode != "wait")
+        history = await client.history(request.agent_id)
+        mark = Mark(before=history.newest, asked_at=history.told_at, reachable=reachable)
+        ctx.remember(mark.evidence(order))
+        report = await ScriptRun(client, order, mark, ctx.deadline).carry_out(mode)
+    if mode != "forget" and (report.row is None or report.row.result is None):
+        ctx.warn("EXIT_CODE_UNKNOWN", "The run was not found in the agent's history.", "")
+    return told(request.agent_id, report, waited=mode != "forget", client=client)
+
+
+async def run_command(request: pb.RunCommandRequest, ctx: Context) -> pb.RunCommandResponse:
+    """Runs a shell command while the server waits for the agent."""
+    client, limit = ctx.client, request.timeout or 30
+    if limit + 2 > client.max_wait:
+        raise ActionFailure(
+            "TIMEOUT_TOO_LONG",
+            f"The server's front end keeps a request open for {client.max_wait:g} s; the limit can be "
+            f"{client.max_wait - 2:g} s.",
+            remedy="Use a stored script with run_script, or raise `max_wait` of the connection.",
+            field="timeout",
+        )
+    agent = await client.agent(request.agent_id)
+    shell = _shell(request.shell, agent)
+    reachable = await _reachable(agent, client)
+    try:
+        said = await client.run_command(
+            request.agent_id, request.command, shell=shell, limit=limit, as_user=request.run_as_user
+        )
+    except NotReached as lost:
+        if not reachable and await silent(client, request.agent_id):
+            raise agent_offline(400, lost.failure.vendor_message) from None
+        raise
+    response = pb.RunCommandResponse(run_requested=True, agent_id=request.agent_id, output=said, shell=shell)
+    response.vendor_response.string_value = said[:4000]
+    return response
+
+
+@sends_at_once
+async def reboot_agent(request: pb.RebootAgentRequest, ctx: Context) -> pb.RebootAgentResponse:
+    """Reboots one agent now.
+
+    A busy agent may take the order after the server gave up, and be gone when asked: only one that the server had not
+    heard of for minutes either is proved not to have got it.
+    """
+    try:
+        await ctx.client.reboot(request.agent_id)
+    except NotReached as lost:
+        if await silent(ctx.client, request.agent_id) and await _long_gone(request.agent_id, ctx.client):
+            raise agent_offline(400, lost.failure.vendor_message) from None
+        raise
+    return pb.RebootAgentResponse(reboot_requested=True, agent_id=request.agent_id)
+
+
+HANDLERS: Sequence[Handler] = [find_agents, get_agent, list_scripts, run_script, run_command, reboot_agent]
+
+
+async def _live(wanted: DeviceFilter, ctx: Context) -> list[Device]:
+    device_id = wanted.device_id
+    if wanted.asset_id and not device_id:
+        known = await ctx.inventory.find(DeviceFilter(asset_id=wanted.asset_id, limit=1))
+        device_id = known[0].device_id if known else ""
+    if not device_id:
+        return await _refreshed(await ctx.client.agents(), ctx, complete=True)
+    try:
+        return await _refreshed([await ctx.client.agent(device_id)], ctx)
+    except ActionFailure as failure:
+        if failure.failure.reason != "NOT_FOUND":
+            raise
+        return []
+
+
+async def _refreshed(devices: list[Device], ctx: Context, *, complete: bool = False) -> list[Device]:
+    ids = await ctx.inventory.refresh(devices, complete=complete)
+    return [replace(device, asset_id=ids.get(device.device_id)) for device in devices]
+
+
+def _matches(device: Device, wanted: DeviceFilter) -> bool:
+    texts = (device.name, device.organization_name, device.site_name)
+    text = wanted.query.casefold()
+    return wanted.asset_id in {"", device.asset_id} and any(text in (one or "").casefold() for one in texts)
+
+
+def _found(devices: Iterable[Device], source: str) -> pb.FindAgentsResponse:
+    agents = [_agent(device, source) for device in devices]
+    return pb.FindAgentsResponse(agents=agents, count=len(agents))
+
+
+def _agent(device: Device, source: str) -> pb.Agent:
+    agent = pb.Agent(
+        agent_id=device.device_id,
+        asset_id=device.asset_id,
+        hostname=device.name,
+        organization_id=device.organization_id,
+        organization_name=device.organization_name,
+        site_name=device.site_name,
+        platform=device.platform,
+        os_name=device.os_name,
+        status=device.status,
+        source=source,
+    )
+    if device.status:
+        agent.agent_online = device.status == "online"
+    if device.last_seen_at:
+        agent.last_seen_at.FromDatetime(device.last_seen_at)
+    return agent
+
+
+def _shown(script: Script) -> pb.Script:
+    return pb.Script(
+        id=script.id or None,
+        name=script.name,
+        shell=script.shell,
+        category=script.category,
+        description=script.description,
+        supported_platforms=script.platforms,
+    )
+
+
+def _refuse_templates(request: pb.RunScriptRequest, client: TacticalClient) -> None:
+    for name, texts in (("args", request.args), ("env_vars", request.env_vars)):
+        for index, text in enumerate(texts):
+            if "{{" in text and not client.allow_templates:
+                raise ActionFailure(
+                    "TEMPLATE_REFUSED",
+                    "The text holds `{{`: Tactical RMM would expand it and may put stored secrets on the agent.",
+                    remedy="Remove the braces, or connect again with `allow_templates`.",
+                    field=f"{name}[{index}]",
+                )
+
+
+def _refuse_platform(script: Script, agent: Device) -> None:
+    if script.platforms and agent.platform and agent.platform not in script.platforms:
+        raise ActionFailure(
+            "PLATFORM_NOT_SUPPORTED",
+            f"The script is for {', '.join(script.platforms)}; the agent runs {agent.platform}.",
+            remedy="Choose a script for that system, or extend the script's supported platforms in Tactical RMM.",
+            field="script_id",
+        )
+
+
+def _order(request: pb.RunScriptRequest) -> ScriptOrder:
+    return ScriptOrder(
+        agent_id=request.agent_id,
+        script_id=request.script_id,
+        args=tuple(request.args),
+        env_vars=tuple(request.env_vars),
+        timeout=request.timeout or 90,
+        run_as_user=request.run_as_user,
+    )
+
+
+def _mode(request: pb.RunScriptRequest, client: TacticalClient) -> Mode:
+    if request.HasField("wait_for_output") and not request.wait_for_output:
+        return "forget"
+    return "wait" if (request.timeout or 90) + 3 <= client.max_wait else "watch"
+
+
+async def _reachable(agent: Device, client: TacticalClient, *, certainly: bool = False) -> bool:
+    """Says whether the agent answers before anything is sent to it.
+
+    With `certainly` a silent agent is a failure: the order would be taken without a word about it. Otherwise the
+    server's answer to the order tells more, and one that it lists as offline is not asked.
+    """
+    if not certainly and agent.status != "online":
+        return False
+    online = await client.online(agent.device_id)
+    if certainly and not online:
+        raise agent_offline()
+    return online
+
+
+async def _long_gone(agent_id: str, client: TacticalClient) -> bool:
+    try:
+        return (await client.agent(agent_id)).status in {"offline", "overdue"}
+    except ActionFailure:
+        return False
+
+
+def _shell(wanted: str, agent: Device) -> str:
+    default = _SHELLS.get(agent.platform or "")
+    if wanted and (default is None or wanted.startswith("/") == default.startswith("/")):
+        return wanted
+    if default and not wanted:
+        return default
+    system = agent.platform or "a system that the vendor does not tell"
+    raise ActionFailure(
+        "SHELL_NOT_SUPPORTED",
+        f"The agent runs {system}; the shell {f'`{wanted}` does not fit' if wanted else 'must be named'}.",
+        remedy="Leave the shell empty to get the one that fits, or choose another.",
+        field="shell",
+    )

@@ -1,0 +1,390 @@
+"""The endpoints of Tactical RMM that Patchbay uses, as a small library.
+
+Vendor JSON is mapped here, once, into frozen types. Built on `/agents/`, which every server has and which obeys the
+role of the account; the beta API is off by default. Every path ends in a slash: the server redirects others, and a
+redirected write loses its body. `run_on_server` is never sent. Facts: Tactical RMM 1.5.1, observed.
+"""
+
+import asyncio
+import json
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+from typing import Any
+
+from server.gen.patchbay.modules.tacticalrmm.v1.tacticalrmm_pb2 import TacticalRmmConnection
+from server.modules.tacticalrmm.connection import (
+    NATS_DOWN,
+    ApiKey,
+    Auth,
+    KnoxSession,
+    bus_down,
+    clean,
+    instance_url,
+    login_refused,
+    read_error,
+)
+from server.sdk import ActionFailure, ConnectionScope, Deadline, Device, OutcomeUnknown
+from server.sdk.context import Sleep
+from server.sdk.http import HttpClient, HttpResponse
+
+DEFAULT_MAX_WAIT = 50.0
+
+_MARGIN = 15.0  # seconds that our wait is longer than the server's
+_PING_SECONDS = 30.0  # three tries of 2 s; about 14 s when the server's bus is down
+_READ_SECONDS = 30.0
+_REBOOT_SECONDS = 10.0
+_ORGANIZATIONS_SECONDS = 60.0
+_MAX_BYTES = 32 * 1024 * 1024  # lists are not paged; an agent's history holds the output of every run
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Script:
+    """A stored script; no platforms means all."""
+
+    id: str
+    name: str
+    shell: str | None = None
+    category: str | None = None
+    description: str | None = None
+    platforms: tuple[str, ...] = ()
+    hidden: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ScriptOrder:
+    """What to run where; `timeout` in seconds."""
+
+    agent_id: str
+    script_id: str
+    args: Sequence[str] = ()
+    env_vars: Sequence[str] = field(default=(), repr=False)
+    timeout: int = 90
+    run_as_user: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunResult:
+    """What the agent reported about a script that ended; `seconds` is its own measure."""
+
+    stdout: str
+    stderr: str
+    exit_code: int
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HistoryRow:
+    """One entry of an agent's history. The server makes it before it calls the agent; `result` follows."""
+
+    id: int
+    script_id: str
+    username: str
+    time: datetime | None
+    result: RunResult | None
+
+
+@dataclass(frozen=True, slots=True)
+class History:
+    """An agent's script runs by id; `newest` is the highest id of any entry, 0 when there is none."""
+
+    rows: tuple[HistoryRow, ...]
+    newest: int
+    told_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Pace:
+    """How to wait for a row.
+
+    Attributes:
+        settle: Seconds that a filled row may lag behind the server's answer.
+        grace: Seconds after a script's time limit within which its row is filled, if ever.
+        first: First pause between looks; each one is twice as long as the one before.
+        longest: Longest pause.
+    """
+
+    settle: float = 5.0
+    grace: float = 60.0
+    first: float = 0.1
+    longest: float = 15.0
+    sleep: Sleep = asyncio.sleep
+
+    def pauses(self) -> Iterator[float]:
+        """Yields the pauses."""
+        pause = self.first
+        while True:
+            yield pause
+            pause = min(pause * 2, self.longest)
+
+
+class TacticalClient:
+    """One server with one account.
+
+    Attributes:
+        max_wait: Longest time in seconds that the server's front end keeps a request open.
+        allow_templates: Whether `{{...}}` may go to the server, which expands it.
+        username: The account's name in histories; empty when not known.
+        pace: How patiently histories are watched.
+    """
+
+    def __init__(self, http: HttpClient, auth: Auth, *, max_wait: float, allow_templates: bool) -> None:
+        self.max_wait = max_wait
+        self.allow_templates = allow_templates
+        self.username = auth.username[:50]  # as the server cuts it
+        self.pace = Pace()
+        self._http = http
+        self._auth = auth
+        self._organizations: tuple[Deadline, Mapping[str, str]] | None = None
+
+    async def check(self) -> None:
+        """Proves the credentials by the cheapest call that needs the right every action needs: no client has id 0, so
+        the answer is an empty list however large the fleet is. Raises ActionFailure when they are not accepted."""
+        await self._list("/agents/", "can_list_agents", {"detail": "false", "client": "0"})
+
+    def mask(self, text: str) -> str:
+        """Returns the text without the secrets of the running call."""
+        return self._http.mask(text)
+
+    async def agents(self) -> list[Device]:
+        """Returns every agent that the account may see."""
+        rows = await self._list("/agents/", "can_list_agents", {"detail": "true"})
+        ids = await self._organization_ids()
+        return [_organized(_device(row), ids) for row in rows if row.get("agent_id")]
+
+    async def agent(self, agent_id: str) -> Device:
+        """Returns one agent."""
+        response = await self._send("GET", f"/agents/{agent_id}/", "can_list_agents")
+        device = _device(_object(response))
+        return _organized(replace(device, device_id=agent_id), await self._organization_ids())
+
+    async def online(self, agent_id: str) -> bool:
+        """Asks the agent itself, by way of the server; about 8 s when it does not answer."""
+        path = f"/agents/{agent_id}/ping/"
+        response = await self._send("GET", path, "can_list_agents", seconds=_PING_SECONDS)
+        return _object(response).get("status") == "online"
+
+    async def scripts(self) -> list[Script]:
+        """Returns the script library, community scripts included."""
+        return [_script(row) for row in await self._list("/scripts/", "can_list_scripts")]
+
+    async def script(self, script_id: str) -> Script:
+        """Returns one script."""
+        return _script(_object(await self._send("GET", f"/scripts/{script_id}/", "can_list_scripts")))
+
+    async def history(self, agent_id: str) -> History:
+        """Returns what was run on an agent."""
+        response = await self._send("GET", f"/agents/{agent_id}/history/", "can_list_agent_history")
+        rows = _objects(response)
+        runs = sorted((_history_row(row) for row in rows if row.get("script") is not None), key=lambda row: row.id)
+        newest = max((_number(row.get("id")) for row in rows), default=0)
+        return History(tuple(runs), newest, _told_at(response))
+
+    async def run_script(self, order: ScriptOrder, *, wait: bool) -> str:
+        """Orders a run; returns the output, or a sentence when not waiting. `timeout` and `natsdown` may be either the
+        script's output or the server's word for a failure: the history tells which.
+
+        Raises:
+            OutcomeUnknown: The order went out and no usable answer came.
+        """
+        body = {
+            "script": int(order.script_id),
+            "output": "wait" if wait else "forget",
+            "args": list(order.args),
+            "env_vars": list(order.env_vars),
+            "run_as_user": order.run_as_user,
+            "timeout": order.timeout,
+            "emailMode": "default",
+            "emails": [],
+            "custom_field": None,
+            "save_all_output": False,
+        }
+        seconds = order.timeout + 3 if wait else _READ_SECONDS
+        return await self._order(f"/agents/{order.agent_id}/runscript/", "can_run_scripts", seconds, body)
+
+    async def run_command(self, agent_id: str, command: str, *, shell: str, limit: int, as_user: bool) -> str:
+        """Runs a command and returns what it printed.
+
+        Raises:
+            NotReached: The agent did not answer in time.
+            ActionFailure: VENDOR_UNAVAILABLE, when the server cannot reach its bus.
+        """
+        body = {"shell": shell, "cmd": command, "timeout": limit, "run_as_user": as_user}
+        said = await self._order(f"/agents/{agent_id}/cmd/", "can_send_cmd", limit + 2, body)
+        if said == NATS_DOWN:
+            raise bus_down()
+        return said
+
+    async def reboot(self, agent_id: str) -> None:
+        """Has the agent reboot now; returns once it has accepted.
+
+        Raises:
+            NotReached: The agent did not answer in time.
+            OutcomeUnknown: The server answered something else than the agent's acceptance.
+        """
+        said = await self._order(f"/agents/{agent_id}/reboot/", "can_reboot_agents", _REBOOT_SECONDS)
+        if said == NATS_DOWN:
+            raise bus_down()
+        if said != "ok":
+            raise OutcomeUnknown("The answer is not the agent's acceptance.", vendor_message=self.mask(said))
+
+    async def _order(self, path: str, right: str, seconds: float, body: Mapping[str, Any] | None = None) -> str:
+        response = await self._send("POST", path, right, body=body, seconds=seconds + _MARGIN)
+        said = response.json()
+        return clean(said) if isinstance(said, str) else json.dumps(said)
+
+    async def _list(self, path: str, right: str, params: Mapping[str, str] | None = None) -> list[dict[str, Any]]:
+        return _objects(await self._send("GET", path, right, params=params))
+
+    async def _organization_ids(self) -> Mapping[str, str]:
+        """Ids of clients by name; rows tell names only. Empty when the account may not list clients."""
+        if self._organizations is None or self._organizations[0].remaining() <= 0:
+            try:
+                rows = await self._list("/clients/", "can_list_clients")
+            except ActionFailure:
+                rows = []
+            ids = {row["name"]: str(row["id"]) for row in rows if "name" in row and "id" in row}
+            self._organizations = Deadline.after(_ORGANIZATIONS_SECONDS), ids
+        return self._organizations[1]
+
+    async def _send(
+        self,
+        method: str,
+        path: str,
+        right: str,
+        *,
+        params: Mapping[str, str] | None = None,
+        body: Mapping[str, Any] | None = None,
+        seconds: float = _READ_SECONDS,
+    ) -> HttpResponse:
+        async def signed(headers: Mapping[str, str]) -> HttpResponse:
+            return await self._http.request(method, path, params=params, json=body, headers=headers, timeout=seconds)
+
+        try:
+            return await self._authenticated(signed)
+        except ActionFailure as failure:
+            _name_right(failure, right)
+            raise
+
+    async def _authenticated(self, signed: Callable[[Mapping[str, str]], Awaitable[HttpResponse]]) -> HttpResponse:
+        headers = await self._auth.headers()
+        try:
+            return await signed(headers)
+        except ActionFailure as failure:
+            # 401 means that nothing was processed, so a write can be repeated too.
+            if failure.failure.vendor_status != 401 or not await self._auth.renew(headers):
+                raise
+        return await signed(await self._auth.headers())
+
+
+def connect(scope: ConnectionScope[TacticalRmmConnection]) -> TacticalClient:
+    """Makes the client from a connection's settings; sends nothing."""
+    settings, address = scope.settings, instance_url(scope.settings)
+    auth: Auth
+    if settings.WhichOneof("auth") == "login":
+        auth = KnoxSession(scope.http.bind(base_url=address, read_error=login_refused), settings.login)
+    else:
+        auth = ApiKey(settings.api_key)
+    return TacticalClient(
+        scope.http.bind(base_url=address, read_error=read_error, max_bytes=_MAX_BYTES),
+        auth,
+        max_wait=settings.max_wait.ToTimedelta().total_seconds() or DEFAULT_MAX_WAIT,
+        allow_templates=settings.allow_templates,
+    )
+
+
+def _name_right(failure: ActionFailure, right: str) -> None:
+    if failure.failure.reason == "VENDOR_PERMISSION_DENIED":
+        failure.failure.remedy.text = (
+            f"Give the account's role in Tactical RMM the right `{right}`, for the agent's client and site too."
+        )
+
+
+def _objects(response: HttpResponse) -> list[dict[str, Any]]:
+    rows = response.json()
+    if isinstance(rows, list) and all(isinstance(row, dict) for row in rows):
+        return rows
+    raise ActionFailure("VENDOR_ANSWER_INVALID", "Tactical RMM answered something else than a list of objects.")
+
+
+def _object(response: HttpResponse) -> dict[str, Any]:
+    row = response.json()
+    if isinstance(row, dict):
+        return row
+    raise ActionFailure("VENDOR_ANSWER_INVALID", "Tactical RMM answered something else than an object.")
+
+
+def _text(value: Any) -> str | None:
+    return clean(value) if isinstance(value, str) and value else None
+
+
+def _number(value: Any) -> int:
+    return value if isinstance(value, int) else 0
+
+
+def _time(value: Any) -> datetime | None:
+    try:
+        moment = datetime.fromisoformat(value)
+    except (TypeError, ValueError):
+        return None
+    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+
+
+def _device(row: Mapping[str, Any]) -> Device:
+    """List rows call the client `client_name`, details call it `client`."""
+    return Device(
+        device_id=str(row.get("agent_id", "")),
+        name=_text(row.get("hostname")),
+        organization_name=_text(row.get("client_name") or row.get("client")),
+        site_name=_text(row.get("site_name")),
+        platform=_text(row.get("plat")),
+        os_name=_text(row.get("operating_system")),
+        status=_text(row.get("status")),
+        last_seen_at=_time(row.get("last_seen")),
+    )
+
+
+def _organized(device: Device, ids: Mapping[str, str]) -> Device:
+    return replace(device, organization_id=ids.get(device.organization_name or ""))
+
+
+def _script(row: Mapping[str, Any]) -> Script:
+    return Script(
+        id=str(row.get("id", "")),
+        name=_text(row.get("name")) or "",
+        shell=_text(row.get("shell")),
+        category=_text(row.get("category")),
+        description=_text(row.get("description")),
+        platforms=tuple(map(str, row.get("supported_platforms") or ())),
+        hidden=row.get("hidden") is True,
+    )
+
+
+def _history_row(row: Mapping[str, Any]) -> HistoryRow:
+    told = row.get("script_results")
+    return HistoryRow(
+        id=_number(row.get("id")),
+        script_id=str(row.get("script")),
+        username=str(row.get("username") or ""),
+        time=_time(row.get("time")),
+        result=_result(told) if isinstance(told, dict) else None,
+    )
+
+
+def _result(told: Mapping[str, Any]) -> RunResult:
+    seconds = told.get("execution_time")
+    return RunResult(
+        stdout=_text(told.get("stdout")) or "",
+        stderr=_text(told.get("stderr")) or "",
+        exit_code=_number(told.get("retcode")),
+        seconds=float(seconds) if isinstance(seconds, int | float) else 0.0,
+    )
+
+
+def _told_at(response: HttpResponse) -> datetime:
+    """The server's clock at this answer; ours when it does not say."""
+    try:
+        return parsedate_to_datetime(response.headers["date"])
+    except (KeyError, ValueError):
+        return datetime.now(UTC)

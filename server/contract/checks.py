@@ -11,10 +11,10 @@ from google.protobuf import message_factory
 from google.protobuf.descriptor import Descriptor, MethodDescriptor, ServiceDescriptor
 from google.protobuf.descriptor_pb2 import MethodOptions
 
+from server.contract.defaults import apply_defaults
 from server.contract.field_checks import message_defects
 from server.contract.options import COMMON_REASONS, action_options, is_action, module_options, seconds
 from server.contract.parsing import parser_for, too_deep
-from server.contract.payload import apply_defaults
 from server.contract.picker_checks import picker_defects
 from server.contract.problems import ContractError, Violation
 from server.contract.validation import violations_of

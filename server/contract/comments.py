@@ -62,9 +62,7 @@ def _named(file: descriptor_pb2.FileDescriptorProto) -> Iterator[tuple[_Path, st
             yield (*path, _SERVICE.METHOD_FIELD_NUMBER, at), f"{prefix}{service.name}.{method.name}"
 
 
-def _message(
-    message: descriptor_pb2.DescriptorProto, path: _Path, prefix: str
-) -> Iterator[tuple[_Path, str]]:
+def _message(message: descriptor_pb2.DescriptorProto, path: _Path, prefix: str) -> Iterator[tuple[_Path, str]]:
     name = prefix + message.name
     yield path, name
     for index, field in enumerate(message.field):

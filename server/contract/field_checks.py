@@ -8,7 +8,8 @@ from google.protobuf import message_factory
 from google.protobuf.descriptor import Descriptor, FieldDescriptor
 
 from server.contract.cutting import MARKER_ROOM
-from server.contract.parsing import default_of, field_converter, set_member
+from server.contract.defaults import default_of, set_member
+from server.contract.parsing import field_converter
 from server.contract.problems import ContractError, Violation
 from server.contract.scalars import BAD
 from server.contract.shapes import (

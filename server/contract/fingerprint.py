@@ -13,7 +13,7 @@ from typing import Any, Final
 from google.protobuf.descriptor import FieldDescriptor
 from google.protobuf.message import Message
 
-from server.contract.parsing import default_of
+from server.contract.defaults import default_of
 from server.contract.printing import print_key, value_printer
 from server.contract.shapes import entry_value, is_map, is_secret, is_well_known
 

@@ -7,7 +7,6 @@ from typing import Any, Final
 
 from google.protobuf import message_factory
 from google.protobuf.descriptor import Descriptor, FieldDescriptor
-from google.protobuf.message import Message
 
 from server.contract import wellknown
 from server.contract.problems import ContractError, Violation
@@ -21,7 +20,7 @@ from server.contract.scalars import (
     to_text,
     wrong_type,
 )
-from server.contract.shapes import choices_of, display_of, entry_key, entry_value, is_map, is_well_known, join
+from server.contract.shapes import choices_of, entry_key, entry_value, is_map, is_well_known, join
 
 MAX_DEPTH: Final = 30  # a Struct spends three of protobuf's hundred levels on each level of JSON
 
@@ -169,25 +168,6 @@ def _one_of(
         errors.append(Violation(join(path, name), f"only one of {listed} may be set", "json.oneof"))
 
 
-def default_of(field: FieldDescriptor) -> Any:
-    """Returns the converted `default_json` of a field, or `BAD` when it has none.
-
-    Raises:
-        ContractError: The literal is no JSON, or not of the field's type.
-    """
-    literal = display_of(field).default_json
-    if not literal:
-        return BAD
-    errors: list[Violation] = []
-    try:
-        converted = field_converter(field)(json.loads(literal), "", errors)
-    except ValueError as error:
-        raise ContractError(field.full_name, [f"default_json is no JSON: {error}"]) from None
-    if errors:
-        raise ContractError(field.full_name, [f"default_json {error.message}" for error in errors])
-    return converted
-
-
 def too_deep(value: Any) -> bool:
     """Tells whether a JSON value is nested deeper than `MAX_DEPTH`."""
     level = [value]
@@ -201,12 +181,3 @@ def too_deep(value: Any) -> bool:
         if not level:
             return False
     return True
-
-
-def set_member(message: Message, field: FieldDescriptor, value: Any) -> None:
-    """Sets a singular field to a converted value."""
-    if field.message_type is None:
-        setattr(message, field.name, value)
-    else:
-        getattr(message, field.name).CopyFrom(value)
-        getattr(message, field.name).SetInParent()

@@ -5,22 +5,21 @@ JSON is described in `docs/decisions/0003-strict-json-payloads.md`.
 """
 
 import re
-from collections.abc import Callable
 from typing import Any, Final
 
-from google.protobuf.descriptor import Descriptor, FieldDescriptor
 from google.protobuf.message import DecodeError, Message
 from google.protobuf.struct_pb2 import Struct
 
 from server.contract.cutting import cut
+from server.contract.defaults import apply_defaults
 from server.contract.definitions import MessageContract
 from server.contract.fingerprint import fingerprint
-from server.contract.parsing import MAX_DEPTH, default_of, parser_for, set_member, too_deep
+from server.contract.parsing import MAX_DEPTH, parser_for, too_deep
 from server.contract.printing import printer_for
 from server.contract.problems import PayloadInvalid, Violation
 from server.contract.scalars import BAD
 from server.contract.secrets import masked_json, secret_values
-from server.contract.shapes import is_map, is_well_known, message_of, nested_messages, type_of
+from server.contract.shapes import type_of
 from server.contract.validation import violations_of
 from server.contract.wellknown import struct_to_python
 from server.contract.wellknown import to_struct as _struct_of
@@ -130,45 +129,3 @@ def to_struct(message: Message) -> Struct:
     """
     struct: Struct = _struct_of(to_json(message), "", [])
     return struct
-
-
-def apply_defaults(message: Message) -> None:
-    """Sets unset fields to their `default_json`, in place, also inside nested messages that are set."""
-    descriptor = type_of(message)
-    plan = _DEFAULTS.get(descriptor)
-    if plan is None:
-        plan = _DEFAULTS[descriptor] = _default_plan(descriptor)
-    own, nested = plan
-    for field, value in own:
-        if not message.HasField(field.name):
-            set_member(message, field, value)
-    for field, children in nested:
-        if not field.has_presence or message.HasField(field.name):
-            for child in children(getattr(message, field.name)):
-                apply_defaults(child)
-
-
-_Own = list[tuple[FieldDescriptor, Any]]
-_Nested = list[tuple[FieldDescriptor, Callable[[Any], Any]]]
-_DEFAULTS: dict[Descriptor, tuple[_Own, _Nested]] = {}
-
-
-def _default_plan(descriptor: Descriptor) -> tuple[_Own, _Nested]:
-    defaults = [(field, default_of(field)) for field in descriptor.fields]
-    own = [(field, value) for field, value in defaults if value is not BAD]
-    nested: _Nested = []
-    for field in descriptor.fields:
-        target = message_of(field)
-        if target is not None and not is_well_known(target) and _has_defaults(target):
-            nested.append((field, _children(field)))
-    return own, nested
-
-
-def _has_defaults(descriptor: Descriptor) -> bool:
-    return any(default_of(field) is not BAD for one in nested_messages(descriptor) for field in one.fields)
-
-
-def _children(field: FieldDescriptor) -> Callable[[Any], Any]:
-    if is_map(field):
-        return lambda members: members.values()
-    return (lambda items: items) if field.is_repeated else (lambda message: [message])

@@ -51,9 +51,7 @@ def _choice_defects(picker: options_pb2.Picker) -> Iterator[str]:
             yield f"{name} needs an action"
 
 
-def _listing_defects(
-    service: ServiceDescriptor, field: FieldDescriptor, picker: options_pb2.Picker
-) -> Iterator[str]:
+def _listing_defects(service: ServiceDescriptor, field: FieldDescriptor, picker: options_pb2.Picker) -> Iterator[str]:
     listing = _newest(service, picker.action)
     if listing is None:
         yield f"action `{picker.action}` is not an action of the module"

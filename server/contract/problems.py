@@ -31,7 +31,7 @@ class Violation:
     rule: str
 
 
-class PayloadInvalid(ValueError):  # noqa: N818 - reads as what is the case, as `Violation` does
+class PayloadInvalid(ValueError):
     """A payload does not fulfil its contract.
 
     Attributes:

@@ -33,6 +33,9 @@ class TenantRow(Protocol):
 class TenantDirectory(Protocol):
     """Where tenants are stored."""
 
+    async def create(self, slug: str, id: str | None = None) -> TenantRow:
+        """Creates a tenant, or returns the one that has slug and id; raises Refusal TENANT_EXISTS."""
+
     async def resolve(self, name: str) -> TenantRow | None:
         """Returns the tenant with that id or slug."""
 

@@ -1,0 +1,84 @@
+"""The Connections service."""
+
+from google.protobuf.struct_pb2 import Struct
+from google.protobuf.timestamp_pb2 import Timestamp
+
+from server.core.connections import PERMISSION, Connections, StoredConnection
+from server.core.tenancy import Tenants
+from server.edge.rpc import CallInfo
+from server.gen.patchbay.v1 import connections_pb2 as pb
+from server.sdk.failures import ActionFailure
+
+
+class ConnectionsServicer:
+    """Connecting tenants to their tools. No answer holds a secret."""
+
+    def __init__(self, connections: Connections, tenants: Tenants) -> None:
+        self._connections = connections
+        self._tenants = tenants
+
+    async def list_providers(self, _request: pb.ListProvidersRequest, call: CallInfo) -> pb.ListProvidersResponse:
+        """Lists what can be connected."""
+        call.caller.demand(PERMISSION)
+        return pb.ListProvidersResponse(providers=self._connections.list_providers())
+
+    async def connect(self, request: pb.ConnectRequest, call: CallInfo) -> pb.ConnectResponse:
+        """Connects a tenant to a tool when the vendor accepts the credentials."""
+        tenant = await self._tenant(call, request.tenant)
+        try:
+            stored = await self._connections.connect(
+                call.caller,
+                tenant,
+                request.provider,
+                request.settings,
+                request.grant,
+                patience=call.remaining(),
+            )
+        except ActionFailure as refused:
+            call.outcome, call.reason = "FAILED", refused.failure.reason
+            return pb.ConnectResponse(failure=refused.failure)
+        return pb.ConnectResponse(connection=_connection(stored))
+
+    async def test_connection(self, request: pb.TestConnectionRequest, call: CallInfo) -> pb.TestConnectionResponse:
+        """Tests the stored credentials."""
+        tenant = await self._tenant(call, request.tenant)
+        tested = await self._connections.test(tenant, request.provider, patience=call.remaining())
+        if tested.last_failure is not None:
+            call.outcome, call.reason = "FAILED", tested.last_failure.reason
+        return pb.TestConnectionResponse(connection=_connection(tested), failure=tested.last_failure)
+
+    async def disconnect(self, request: pb.DisconnectRequest, call: CallInfo) -> pb.DisconnectResponse:
+        """Ends a connection."""
+        tenant = await self._tenant(call, request.tenant)
+        ended = await self._connections.disconnect(tenant, request.provider)
+        return pb.DisconnectResponse(connection=_connection(ended))
+
+    async def list_connections(self, request: pb.ListConnectionsRequest, call: CallInfo) -> pb.ListConnectionsResponse:
+        """Lists the tenant's connections."""
+        tenant = await self._tenant(call, request.tenant)
+        return pb.ListConnectionsResponse(connections=map(_connection, await self._connections.list(tenant)))
+
+    async def _tenant(self, call: CallInfo, name: str) -> str:
+        call.caller.demand(PERMISSION)
+        call.tenant = await self._tenants.resolve(call.caller, name)
+        return call.tenant
+
+
+def _connection(stored: StoredConnection) -> pb.Connection:
+    settings = Struct()
+    settings.update(stored.settings)
+    told = pb.Connection(
+        id=stored.id,
+        provider=stored.provider,
+        tenant=stored.tenant,
+        instance_url=stored.instance_url,
+        active=stored.is_active,
+        settings=settings,
+        grant=stored.grant,
+        last_failure=stored.last_failure,
+    )
+    if stored.connected_at is not None:
+        stamp = Timestamp()
+        stamp.FromDatetime(stored.connected_at)
+        told.connect_time.CopyFrom(stamp)
+    return told

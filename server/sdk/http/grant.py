@@ -29,9 +29,10 @@ _METADATA: frozenset[Address] = frozenset(
     )
 )
 
-# Not for the public by RFC 4380, 5737, 6598, 7526 and 9637; releases of Python differ about some of them.
+# Not for the public by RFC 4380, 5737, 6598, 6890, 7526 and 9637; releases of Python differ about some of them.
 _SPECIAL: tuple[tuple[str, Network], ...] = (
     ("shared", IPv4Network("100.64.0.0/10")),
+    ("reserved", IPv4Network("192.0.0.0/24")),
     ("reserved", IPv4Network("192.88.99.0/24")),
     ("documentation", IPv4Network("192.0.2.0/24")),
     ("documentation", IPv4Network("198.51.100.0/24")),
@@ -85,7 +86,7 @@ class EgressGrant:
 
 def _network(entry: str) -> Network:
     try:
-        network = ip_network(entry.strip())
+        network = ip_network(entry.strip().replace("%", "no zones"))
     except ValueError:
         raise ValueError(f"`{entry}` is not a network such as 10.1.0.0/16 or fd12::/16") from None
     if isinstance(network, IPv6Network) and network.overlaps(_MAPPED):

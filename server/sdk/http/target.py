@@ -14,6 +14,7 @@ _NUMBER = re.compile(r"[0-9]+|0x[0-9a-f]*")
 _AUTHORITY = re.compile(r"[a-z]+:/*(?:[^/?#]*@)?([^/?#:]*)", re.IGNORECASE)
 _DOT_SEGMENT = re.compile(r"/(?:\.|%2e){1,2}(?=[/?\\]|$)", re.IGNORECASE)
 _LONGEST_NAME = 253
+_DEFAULT_PORTS = {"http": 80, "https": 443}
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +52,7 @@ class Target:
             raise misconfigured("The address contains a user name or password; they do not belong there.")
         host = _host(parsed.raw_host.decode("ascii"), grant)
         shown = f"[{host}]" if ":" in host else host
-        port = "" if parsed.port is None else f":{parsed.port}"
+        port = "" if parsed.port in {None, _DEFAULT_PORTS[parsed.scheme]} else f":{parsed.port}"
         rest = parsed.raw_path.decode("ascii")
         return cls(f"{parsed.scheme}://{shown}{port}", host, "" if rest == "/" else rest)
 
@@ -95,7 +96,7 @@ def _parsed(url: str) -> httpx.URL:
         if host is not None and _looks_numeric(host[1]):
             raise _unusual_number() from None
         raise misconfigured("The address cannot be understood.") from None
-    if not parsed.is_absolute_url or not 0 < (parsed.port or 443) < 65536:
+    if not parsed.is_absolute_url or not 0 < (443 if parsed.port is None else parsed.port) < 65536:
         raise misconfigured("The address is not complete; it begins with https:// and names a host.")
     return parsed
 

@@ -1,0 +1,1 @@
+"""The module surface, and above all its HTTP client against real servers on loopback."""

@@ -1,6 +1,7 @@
 """`python -m sandbox VENDOR`: run one simulator on loopback until interrupted."""
 
 import argparse
+import contextlib
 import os
 import sys
 from collections.abc import Sequence
@@ -55,7 +56,8 @@ def main(argv: Sequence[str] | None = None) -> int:
             write_port(arguments.port_file, port)
         sys.stdout.write(f"{arguments.vendor} sandbox on http://127.0.0.1:{port}\n")
         sys.stdout.flush()
-        server.run(sockets=[listening])
+        with contextlib.suppress(KeyboardInterrupt):
+            server.run(sockets=[listening])
     return 0
 
 

@@ -11,7 +11,7 @@ JsonObject = dict[str, Any]
 _TIMEOUT_SECONDS = 30.0
 
 
-class SandboxRefused(Exception):  # noqa: N818 # the caller's wish was refused; nothing is broken
+class SandboxRefused(Exception):  # the caller's wish was refused; nothing is broken
     """The control plane answered with an error status."""
 
 

@@ -44,7 +44,15 @@ class _Protocol(H11Protocol):
 
 
 class _Server(uvicorn.Server):
-    """A server that ends at once: open requests are cancelled, their connections aborted."""
+    """A server that says when it answers, and ends at once: open requests are cancelled, connections aborted."""
+
+    def __init__(self, config: uvicorn.Config) -> None:
+        super().__init__(config)
+        self.up = threading.Event()
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        self.up.set()
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         for connection in list(self.server_state.connections):
@@ -55,7 +63,7 @@ class _Server(uvicorn.Server):
         await super().shutdown(sockets)
 
 
-def configure(app: ASGIApp) -> uvicorn.Server:
+def configure(app: ASGIApp) -> _Server:
     """A quiet server for `app`: no access log, no `Server` header, ready for `serve(sockets=[...])`."""
     config = uvicorn.Config(
         app,
@@ -96,9 +104,8 @@ class SandboxServer:
     def __init__(self, app: ASGIApp, port: int = 0) -> None:
         self.app = app
         self._port = port
-        self._server: uvicorn.Server | None = None
+        self._server: _Server | None = None
         self._thread: threading.Thread | None = None
-        self._up = threading.Event()
 
     @property
     def port(self) -> int:
@@ -117,7 +124,7 @@ class SandboxServer:
         self._server = configure(self.app)
         self._thread = threading.Thread(target=self._run, args=(self._server, listening), name="sandbox", daemon=True)
         self._thread.start()
-        if not self._up.wait(_START_SECONDS) or not self._server.started:
+        if not self._server.up.wait(_START_SECONDS) or not self._server.started:
             raise RuntimeError("the sandbox server did not start")
         return self
 
@@ -128,21 +135,14 @@ class SandboxServer:
         self._server.should_exit = True
         self._thread.join()
         self._server = self._thread = None
-        self._up.clear()
 
-    def _run(self, server: uvicorn.Server, listening: socket.socket) -> None:
-        with (
-            contextlib.closing(listening),
-            asyncio.Runner(loop_factory=server.config.get_loop_factory()) as runner,
-        ):
-            runner.run(self._serve(server, listening))
-
-    async def _serve(self, server: uvicorn.Server, listening: socket.socket) -> None:
-        serving = asyncio.create_task(server.serve(sockets=[listening]))
-        while not (server.started or serving.done()):
-            await asyncio.sleep(0.005)
-        self._up.set()
-        await serving
+    @staticmethod
+    def _run(server: _Server, listening: socket.socket) -> None:
+        try:
+            with contextlib.closing(listening), asyncio.Runner(loop_factory=server.config.get_loop_factory()) as runner:
+                runner.run(server.serve(sockets=[listening]))
+        finally:
+            server.up.set()
 
     def __enter__(self) -> Self:
         return self.start()

@@ -5,7 +5,7 @@ from typing import Any
 from starlette.types import Message, Receive, Scope, Send
 
 from sandbox.control.faults import FaultBook
-from sandbox.control.inject import inject
+from sandbox.control.inject import Suffering
 from sandbox.control.requests import RequestLog
 from sandbox.control.routes import control_routes
 from sandbox.control.simulator import Simulator
@@ -55,6 +55,7 @@ class Sandbox:
         self.simulator.reset()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one HTTP request."""
         if scope["type"] != "http":
             raise RuntimeError(f"only HTTP is simulated, not {scope['type']}")
         if scope["path"].startswith(PREFIX):
@@ -79,7 +80,7 @@ class Sandbox:
             await handle(noted)
             return
         entry["fault"] = rule.fault.kind
-        await inject(rule, self.faults, scope, receive, noted, handle)
+        await Suffering(rule, self.faults, scope, receive, noted, handle).suffer()
 
     def describe(self) -> dict[str, Any]:
         """Name of the vendor and whether it is up."""

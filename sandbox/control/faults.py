@@ -4,10 +4,11 @@ import asyncio
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field
 from itertools import count
-from typing import Any, TypeVar
+from typing import Any
 
+from sandbox.control.records import build
 from sandbox.control.simulator import JsonObject, StateError
 
 KINDS = ("delay", "hang", "status", "reset_before", "reset_after", "garbage", "huge_body", "truncate")
@@ -62,9 +63,6 @@ class Fault:
         return self.kind not in _NO_EFFECT_BY_DEFAULT if self.after is None else self.after
 
 
-_T = TypeVar("_T", Match, Fault)
-
-
 @dataclass(slots=True, eq=False)
 class Rule:
     """A registered fault with its counters."""
@@ -90,18 +88,6 @@ class Rule:
         return {"id": self.id, "match": shown, "fault": fault, "left": self.left, "skip_left": self.skip_left}
 
 
-def _build(kind: type[_T], given: Any) -> _T:
-    if not isinstance(given, dict):
-        raise StateError(f"{kind.__name__.lower()} must be an object")
-    unknown = sorted(set(given) - {f.name for f in fields(kind)})
-    if unknown:
-        raise StateError(f"unknown field in {kind.__name__.lower()}: {', '.join(unknown)}")
-    try:
-        return kind(**given)
-    except TypeError as error:
-        raise StateError(str(error)) from None
-
-
 class FaultBook:
     """Registered faults in order of registration; the first that applies is taken."""
 
@@ -119,7 +105,7 @@ class FaultBook:
         Raises:
             StateError: The wish has unknown fields, an unknown kind or an invalid pattern.
         """
-        match, fault = _build(Match, wish.get("match", {})), _build(Fault, wish.get("fault"))
+        match, fault = build(Match, wish.get("match", {})), build(Fault, wish.get("fault", {}))
         if fault.kind not in KINDS:
             raise StateError(f"fault kind must be one of {', '.join(KINDS)}")
         try:

@@ -4,6 +4,7 @@ import asyncio
 import json
 import os
 from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
 from typing import Any
 
 from starlette.types import Message, Receive, Scope, Send
@@ -96,10 +97,11 @@ async def _truncate(fault: Fault, scope: Scope, receive: Receive) -> None:
     await _gone(receive)
 
 
-async def inject(rule: Rule, book: FaultBook, scope: Scope, receive: Receive, send: Send, handle: Handle) -> None:
-    """Let one request suffer `rule`.
+@dataclass(slots=True)
+class Suffering:
+    """One request and the fault it suffers.
 
-    Args:
+    Attributes:
         rule: The fault to carry out.
         book: Where the rule is kept reachable while the request hangs on it.
         scope: ASGI scope; must carry the transport for faults that break the connection.
@@ -107,30 +109,28 @@ async def inject(rule: Rule, book: FaultBook, scope: Scope, receive: Receive, se
         send: Where an answer goes.
         handle: Lets the simulated vendor handle the request, its answer going to the given `send`.
     """
-    fault, answer = rule.fault, _Captured()
-    if fault.effect_happens:
-        await handle(answer.send)
-    carry_out = _BY_KIND[fault.kind]
-    await carry_out(_Suffering(rule, book, scope, receive, send, handle, answer))
 
+    rule: Rule
+    book: FaultBook
+    scope: Scope
+    receive: Receive
+    send: Send
+    handle: Handle
+    answer: _Captured = field(default_factory=_Captured)
 
-class _Suffering:
-    """One request and the fault it suffers."""
+    async def suffer(self) -> None:
+        """Carry the fault out; first let the vendor handle the request if its effect shall happen."""
+        if self.fault.effect_happens:
+            await self.handle(self.answer.send)
+        await _BY_KIND[self.fault.kind](self)
 
-    def __init__(
-        self,
-        rule: Rule,
-        book: FaultBook,
-        scope: Scope,
-        receive: Receive,
-        send: Send,
-        handle: Handle,
-        answer: _Captured,
-    ) -> None:
-        self.rule, self.fault, self.book = rule, rule.fault, book
-        self.scope, self.receive, self.send, self.handle, self.answer = scope, receive, send, handle, answer
+    @property
+    def fault(self) -> Fault:
+        """What happens."""
+        return self.rule.fault
 
     async def delay(self) -> None:
+        """The answer comes late, or the vendor hears of the request late."""
         await asyncio.sleep(self.fault.seconds)
         if self.fault.effect_happens:
             await self.answer.replay(self.send)
@@ -138,6 +138,7 @@ class _Suffering:
             await self.handle(self.send)
 
     async def hang(self) -> None:
+        """No answer until the client leaves or the fault is removed; without effect, removal breaks the connection."""
         with self.book.holding(self.rule):
             released = await _gone_or_released(self.receive, self.rule)
         if released and self.fault.effect_happens:
@@ -146,31 +147,36 @@ class _Suffering:
             await self.reset()
 
     async def reset(self) -> None:
+        """The connection breaks without a byte of an answer."""
         reset_connection(_transport(self.scope))
         await _gone(self.receive)
 
     async def status(self) -> None:
+        """Another answer than the vendor's."""
         body, content_type = _payload(self.fault)
         await _answer(self.send, self.fault, body, content_type, 503)
 
     async def garbage(self) -> None:
+        """A body that is not the JSON it claims to be."""
         body = self.fault.body.encode() if isinstance(self.fault.body, str) else os.urandom(self.fault.bytes or 64)
         await _answer(self.send, self.fault, body, b"application/json", 200)
 
     async def huge_body(self) -> None:
+        """A body without end, nearly."""
         await _huge(self.send, self.fault, self.scope)
 
     async def truncate(self) -> None:
+        """Less body than the headers promise."""
         await _truncate(self.fault, self.scope, self.receive)
 
 
-_BY_KIND: dict[str, Callable[[_Suffering], Awaitable[Any]]] = {
-    "delay": _Suffering.delay,
-    "hang": _Suffering.hang,
-    "status": _Suffering.status,
-    "reset_before": _Suffering.reset,
-    "reset_after": _Suffering.reset,
-    "garbage": _Suffering.garbage,
-    "huge_body": _Suffering.huge_body,
-    "truncate": _Suffering.truncate,
+_BY_KIND: dict[str, Callable[[Suffering], Awaitable[Any]]] = {
+    "delay": Suffering.delay,
+    "hang": Suffering.hang,
+    "status": Suffering.status,
+    "reset_before": Suffering.reset,
+    "reset_after": Suffering.reset,
+    "garbage": Suffering.garbage,
+    "huge_body": Suffering.huge_body,
+    "truncate": Suffering.truncate,
 }

@@ -164,17 +164,47 @@ _ALERT_DEFAULTS: dict[str, Any] = {
     "assigned_task": None,
 }
 _CHECK_NULLS = (
-    "name ip timeout svc_name svc_display_name pass_if_start_pending restart_if_stopped svc_policy_mode log_name event_id "
-    "event_type event_source event_message fail_when search_last_days policy script error_threshold warning_threshold "
-    "disk alert_template created_by modified_by"
-).split()
+    "name",
+    "ip",
+    "timeout",
+    "svc_name",
+    "svc_display_name",
+    "pass_if_start_pending",
+    "restart_if_stopped",
+    "svc_policy_mode",
+    "log_name",
+    "event_id",
+    "event_type",
+    "event_source",
+    "event_message",
+    "fail_when",
+    "search_last_days",
+    "policy",
+    "script",
+    "error_threshold",
+    "warning_threshold",
+    "disk",
+    "alert_template",
+    "created_by",
+    "modified_by",
+)
 _CHECK_FALSE = (
-    "overridden_by_policy email_alert text_alert dashboard_alert pass_if_svc_not_exist event_id_is_wildcard "
-    "managed_by_policy"
-).split()
+    "overridden_by_policy",
+    "email_alert",
+    "text_alert",
+    "dashboard_alert",
+    "pass_if_svc_not_exist",
+    "event_id_is_wildcard",
+    "managed_by_policy",
+)
 _CHECK_LISTS = (
-    "assignedtasks script_args env_vars info_return_codes warning_return_codes success_return_codes"
-).split()
+    "assignedtasks",
+    "script_args",
+    "env_vars",
+    "info_return_codes",
+    "warning_return_codes",
+    "success_return_codes",
+)
 
 
 def alert_row(world: World, row: dict[str, Any]) -> dict[str, Any]:

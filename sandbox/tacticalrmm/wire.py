@@ -56,7 +56,7 @@ def page(status: int) -> Answer:
     return Answer(status, html.encode(), HTML)
 
 
-class Refused(Exception):  # noqa: N818 # an answer that cuts the handler short
+class Refused(Exception):  # an answer that cuts the handler short
     """Carries the answer."""
 
     def __init__(self, answer: Answer) -> None:
@@ -64,7 +64,7 @@ class Refused(Exception):  # noqa: N818 # an answer that cuts the handler short
         self.answer = answer
 
 
-class Crash(Exception):  # noqa: N818 # the simulated server's crash, not ours
+class Crash(Exception):  # the simulated server's crash, not ours
     """The real server fails on this request and answers its HTML page for 500."""
 
 

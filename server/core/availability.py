@@ -126,7 +126,8 @@ class Availabilities:
     def _check(self, tenant: str) -> "_Check":
         check = self._checks.get(tenant)
         if check is None:
-            check = self._checks[tenant] = _Check(self._modules, tenant, self._integrations, self._time_limit)
+            context = _Context(tenant, self._integrations)
+            check = self._checks[tenant] = _Check(self._modules, context, self._time_limit, self._shared)
             check.verdicts.add_done_callback(lambda _: self._learn(tenant, check))
         return check
 
@@ -136,13 +137,10 @@ class Availabilities:
         del self._checks[tenant]
         if check.verdicts.cancelled() or check.verdicts.exception() is not None:
             return
-        self._known[tenant] = (self._interned(check.verdicts.result()), self._clock() + self._fresh_for)
+        self._known[tenant] = (check.verdicts.result(), self._clock() + self._fresh_for)
         self._known.move_to_end(tenant)
         while len(self._known) > self._capacity:
             self._known.popitem(last=False)
-
-    def _interned(self, verdicts: Verdicts) -> Verdicts:
-        return self._shared.setdefault(tuple(verdicts.items()), verdicts)
 
 
 class _Check:
@@ -151,21 +149,22 @@ class _Check:
     def __init__(
         self,
         modules: Mapping[str, RegisteredModule],
-        tenant: str,
-        integrations: IntegrationReader,
+        context: "_Context",
         time_limit: float,
+        shared: WeakValueDictionary[_Items, Verdicts],
     ) -> None:
-        self._context = _Context(tenant, integrations)
+        self._context = context
         self._time_limit = time_limit
+        self._shared = shared
         self.judgements = {
-            key: asyncio.create_task(self._judge(module), name=f"availability {key}")
-            for key, module in modules.items()
+            key: asyncio.create_task(self._judge(module), name=f"availability {key}") for key, module in modules.items()
         }
         self.verdicts = asyncio.create_task(self._gather(), name="availability")
 
     async def _gather(self) -> Verdicts:
         try:
-            return Verdicts(tuple([(key, await task) for key, task in self.judgements.items()]))
+            items = tuple([(key, await task) for key, task in self.judgements.items()])
+            return self._shared.get(items) or self._shared.setdefault(items, Verdicts(items))
         finally:
             self._context.close()
 

@@ -33,8 +33,8 @@ class _Answer:
 class Catalog:
     """Groups and actions, with each tenant's availability.
 
-    Answers are kept as bytes, per availability and not per tenant: ten thousand tenants that have connected the
-    same tools cost one. How many are kept is bounded; a further one is joined from groups serialized already.
+    Answers are kept as bytes, per availability and not per tenant: ten thousand tenants that have connected
+    the same tools cost one. How many are kept is bounded; another is joined from groups serialized already.
     """
 
     def __init__(self, registry: Registry, availabilities: Availabilities) -> None:

@@ -64,9 +64,9 @@ class Pickers:
         """Returns one page of choices.
 
         Raises:
-            Refusal: ACTION_UNKNOWN, FIELD_UNKNOWN, FIELD_WITHOUT_PICKER; PERMISSION_DENIED when the caller may
-                not run the listing action; INPUT_INVALID for a foreign page token, a query or an input that the
-                listing action does not accept.
+            Refusal: ACTION_UNKNOWN, FIELD_UNKNOWN, FIELD_WITHOUT_PICKER; PERMISSION_DENIED when the caller
+                may not run the listing action; INPUT_INVALID for a foreign page token, and for a query or an
+                input that the listing action does not accept.
         """
         action = self._registry.action(request.action, request.version).definition
         picker = _picker(action, request.field)
@@ -167,8 +167,7 @@ class _Listing:
         if refusal.reason != "INPUT_INVALID":
             return refusal
         violations = [
-            FieldViolation(self._own_path(fault.field), fault.message, fault.rule)
-            for fault in refusal.violations
+            FieldViolation(self._own_path(fault.field), fault.message, fault.rule) for fault in refusal.violations
         ]
         told = Refusal(refusal.reason, refusal.message, violations=violations)
         told.details.update(refusal.details)

@@ -90,12 +90,12 @@ class Watches:
         with self._opened(tenant) as wake:
             told = await self._look(tenant, wake)
             yield self._first(told, resume_from)
-            pace = _Pace(heartbeat=self._heartbeat, poll=self._poll, lifetime=self._lifetime)
+            pace = _Pace(heartbeat=self._heartbeat, poll=self._pause(told), lifetime=self._lifetime)
             while not pace.over:
                 woken = await _wait(wake, pace.pause)
                 if woken or pace.look_due:
                     present = await self._look(tenant, wake)
-                    pace.looked(self._poll if present.certain else self._retry)
+                    pace.looked(self._pause(present))
                     for event in self._changes(told, present):
                         yield event
                         pace.spoke()
@@ -126,6 +126,9 @@ class Watches:
         if self._draining:
             raise Refusal("DRAINING", "The server is shutting down.")
         return await self._availabilities.of(tenant)
+
+    def _pause(self, told: Verdicts) -> float:
+        return self._poll if told.certain else self._retry
 
     def _first(self, present: Verdicts, resume_from: str) -> Event:
         revision = self._catalog.etag(present)

@@ -216,9 +216,7 @@ class Executor:
     async def outcome_of(self, record: Record, patience: Deadline) -> Record:
         """Waits until an execution has ended, its owner is gone, or patience ends; returns its newest record."""
         pause = _FIRST_POLL
-        get: Callable[[], Awaitable[Record | None]] = partial(
-            self._stores.invocations.get, record.tenant, record.id
-        )
+        get: Callable[[], Awaitable[Record | None]] = partial(self._stores.invocations.get, record.tenant, record.id)
         while record.state is State.RUNNING and record.owner_alive and patience.remaining():
             run = self._runner.running.get(record.id)
             if run is not None and run.task is not None:
@@ -248,6 +246,4 @@ def _running(run: Run) -> Execution:
     times = Times(created=run.claimed.created_at, started=run.claimed.started_at, sent=run.sent_at)
     outcome = Outcome(state=State.RUNNING)
     checked = run.checked
-    return answers.fresh(
-        checked.call, checked.definition, run.claimed.id, run.claimed.attempt, outcome, None, times
-    )
+    return answers.fresh(checked.call, checked.definition, run.claimed.id, run.claimed.attempt, outcome, None, times)

@@ -146,7 +146,9 @@ class Handling:
             output = ParseDict(clean, type(output)(), ignore_unknown_fields=True)
         if violations := payload.violations_of(output):
             told = "; ".join(f"{one.field}: {one.message}" for one in violations[:5])
-            warnings.append(_warning("OUTPUT_INVALID", f"The output breaks its contract: {told}", str(clean)[:_RAW_LIMIT]))
+            warnings.append(
+                _warning("OUTPUT_INVALID", f"The output breaks its contract: {told}", str(clean)[:_RAW_LIMIT])
+            )
         if output.ByteSize() > self._max_output_bytes:
             told = f"The output had {output.ByteSize():,} bytes; more than {self._max_output_bytes:,} are not kept."
             warnings.append(_warning("OUTPUT_TOO_LARGE", told, str(clean)[:_RAW_LIMIT]))
@@ -172,8 +174,14 @@ class Handling:
         failure.vendor_message = scope.masker(failure.vendor_message)
         _complete(failure, checked.definition)
         if failure.reason == "INTERNAL" or not _is_expected(error):
-            _log.error("handler failed", execution=id, action=checked.definition.id, error=type(error).__name__,
-                       told=scope.masker(str(error))[:_RAW_LIMIT], trace=_where(error))
+            _log.error(
+                "handler failed",
+                execution=id,
+                action=checked.definition.id,
+                error=type(error).__name__,
+                told=scope.masker(str(error))[:_RAW_LIMIT],
+                trace=_where(error),
+            )
         return Result(outcomes.failed(failure, checked.definition.effect, budget_wait=scope.budget_wait))
 
 

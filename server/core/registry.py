@@ -5,6 +5,7 @@ import re
 import typing
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from difflib import get_close_matches
 from types import MappingProxyType
 from typing import Any
 
@@ -86,24 +87,25 @@ class Registry:
     def add(self, module: IntegrationModule[Any, Any]) -> None:
         """Adds a module; raises ContractError naming everything that does not fit."""
         definition = read_module(module.contract, module.descriptor_set)
+        name = definition.service.full_name
         known = self._modules.get(definition.group_key)
         if known is not None:
             if known.module is module:
                 return
-            raise ContractError(f"group key `{definition.group_key}` is taken by another module")
+            raise ContractError(name, [f"group key `{definition.group_key}` is taken by another module"])
         registered = RegisteredModule(definition, module)
         actions = list(_bind(registered))
         taken = [action.definition.id for action in actions if action.definition.id in self._actions]
         if taken:
-            raise ContractError(f"actions are taken by another module: {', '.join(sorted(taken))}")
+            raise ContractError(
+                name, [f"action `{action}` is taken by another module" for action in sorted(set(taken))]
+            )
         self._modules[definition.group_key] = registered
         for action in actions:
             self._actions.setdefault(action.definition.id, {})[action.definition.version] = action
             self._rpcs[action.definition.rpc] = action
 
     def _suggestion(self, action: str) -> str:
-        from difflib import get_close_matches
-
         close = get_close_matches(action, self._actions, n=1)
         return f" Did you mean `{close[0]}`?" if close else ""
 
@@ -120,7 +122,7 @@ def _bind(registered: RegisteredModule) -> Iterable[RegisteredAction]:
     for name in sorted(wanted.keys() & handlers):
         defects += _type_defects(handlers[name], wanted[name])
     if defects:
-        raise ContractError(f"{definition.service.full_name}: " + "; ".join(defects))
+        raise ContractError(definition.service.full_name, defects)
     for name, action in wanted.items():
         yield RegisteredAction(action, registered, handlers[name], module.probes.get(action.id))
 

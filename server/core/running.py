@@ -84,6 +84,12 @@ class Runner:
             run.cancelled = True
             run.task.cancel()
 
+    @staticmethod
+    def interrupt(run: Run) -> None:
+        """Stops a run that has sent nothing, because the server stops; one that has sent is left to others."""
+        if run.task is not None and not run.scope.sent:
+            run.task.cancel()
+
     async def _run(self, run: Run, connection: ActiveConnection | None) -> Ended:
         if run.checked.action.transactional:
             return await self._run_local(run, connection)
@@ -153,9 +159,7 @@ class Runner:
         await persist(lambda: store.keep_late(claimed, result.outcome))
         if record.state is State.UNKNOWN and result.outcome.state is not State.UNKNOWN:
             told = {"source": "RESOLUTION_SOURCE_LATE_ANSWER", "time": record.now.isoformat()}
-            await persist(
-                lambda: store.settle(claimed.tenant, claimed.id, result.outcome, told, fence=claimed.fence)
-            )
+            await persist(lambda: store.settle(claimed.tenant, claimed.id, result.outcome, told, fence=claimed.fence))
         return Ended(run, result.outcome, result.output, record.completed_at)
 
 

@@ -50,7 +50,9 @@ class Executions:
             record = await self._executor.outcome_of(record, Deadline.after(wait))
         return self._answer(record, typed=typed, with_input=True)
 
-    async def list(self, tenant: str, request: executor_pb2.ListExecutionsRequest) -> executor_pb2.ListExecutionsResponse:
+    async def list(
+        self, tenant: str, request: executor_pb2.ListExecutionsRequest
+    ) -> executor_pb2.ListExecutionsResponse:
         """Returns a page, newest first, without payloads."""
         size = request.page_size or _PAGE
         state = executor_pb2.ExecutionState.Name(request.state).removeprefix("EXECUTION_STATE_")

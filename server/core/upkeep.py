@@ -7,6 +7,7 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from functools import partial
 
 import structlog
 from google.protobuf.json_format import ParseDict
@@ -104,10 +105,7 @@ class Upkeep:
         now, settings = self._now(), self._settings
         await _until_done(lambda: self._store.drop_payloads(now - settings.keep_payloads, _PRUNE_BATCH))
         for classes, keep in ((_SHORT, settings.keep_tombstones), (_LONG, settings.keep_keyless_tombstones)):
-            before = now - keep
-            await _until_done(
-                lambda before=before, classes=classes: self._store.delete_tombstones(before, classes, _PRUNE_BATCH)
-            )
+            await _until_done(partial(self._store.delete_tombstones, now - keep, classes, _PRUNE_BATCH))
         await self._store.bury_leases()
 
     def _judge(self, record: Record) -> Outcome:

@@ -29,7 +29,7 @@ class DirectHandlers(grpc.GenericRpcHandler):
         self._tenants = tenants
         self._executor = executor
         self._gate = gate
-        self._methods = {
+        self._methods: dict[str, grpc.RpcMethodHandler[Any, Any]] = {
             action.definition.rpc: grpc.unary_unary_rpc_method_handler(self._serve(action))
             for action in registry.actions
         }

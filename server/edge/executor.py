@@ -23,7 +23,7 @@ class Tenants(Protocol):
         """Returns the tenant's id; raises Refusal."""
 
 
-class ActionExecutorService:
+class ActionExecutorServicer:
     """Executes actions and answers about executions."""
 
     def __init__(self, tenants: Tenants, executor: Executor, executions: Executions, preparation: Preparation) -> None:

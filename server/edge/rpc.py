@@ -87,7 +87,9 @@ class Gatekeeper:
             await self._audit(call)
         if error is not None:
             if not isinstance(error, Refusal | DatabaseUnavailable):
-                _log.error("rpc failed", operation=call.operation if call else "", error=type(error).__name__, exc_info=error)
+                _log.error(
+                    "rpc failed", operation=call.operation if call else "", error=type(error).__name__, exc_info=error
+                )
             await context.abort_with_status(status_of(error))
 
 
@@ -99,14 +101,11 @@ def handlers(service: ServiceDescriptor, servicer: object, gate: Gatekeeper) -> 
 
 def _method(method: MethodDescriptor, servicer: object, gate: Gatekeeper) -> grpc.RpcMethodHandler[Any, Any]:
     function = getattr(servicer, snake_case(method.name))
-    codec = {
-        "request_deserializer": message_factory.GetMessageClass(method.input_type).FromString,
-        "response_serializer": _serialize,
-    }
+    parse = message_factory.GetMessageClass(method.input_type).FromString
     operation = f"{method.containing_service.full_name}/{method.name}"
     if method.server_streaming:
-        return grpc.unary_stream_rpc_method_handler(_streaming(operation, function, gate), **codec)
-    return grpc.unary_unary_rpc_method_handler(_unary(operation, function, gate), **codec)
+        return grpc.unary_stream_rpc_method_handler(_streaming(operation, function, gate), parse, _serialize)
+    return grpc.unary_unary_rpc_method_handler(_unary(operation, function, gate), parse, _serialize)
 
 
 def _unary(

@@ -14,7 +14,7 @@ _DOMAIN = "patchbay"
 
 def status_of(error: Exception) -> grpc.Status:
     """Returns the status for whatever ended a call."""
-    return rpc_status.to_status(_status(_refusal(error)))
+    return _to_grpc(_status(_refusal(error)))
 
 
 def failure_status(failure: failure_pb2.Failure) -> grpc.Status:
@@ -25,7 +25,12 @@ def failure_status(failure: failure_pb2.Failure) -> grpc.Status:
     _add(status, failure)
     if failure.HasField("retry_after"):
         _add(status, error_details_pb2.RetryInfo(retry_delay=failure.retry_after))
-    return rpc_status.to_status(status)
+    return _to_grpc(status)
+
+
+def _to_grpc(status: status_pb2.Status) -> grpc.Status:
+    converted: grpc.Status = rpc_status.to_status(status)
+    return converted
 
 
 def _refusal(error: Exception) -> Refusal:
@@ -78,4 +83,4 @@ _CODES = {
 
 
 def _code_of(failure: failure_pb2.Failure) -> int:
-    return _CODES.get(failure.category, code_pb2.INTERNAL)
+    return int(_CODES.get(failure.category, code_pb2.INTERNAL))

@@ -1,8 +1,9 @@
 """Reading rows of `workflow_action_invocations`."""
 
 import json
-from collections.abc import Mapping
 from typing import Any
+
+import asyncpg
 
 from server.core.records import Record, State
 from server.errors import PatchbayError
@@ -75,7 +76,7 @@ class KeyVanished(PatchbayError):
     """The row of a key was removed between two statements; the claim can be tried again at once."""
 
 
-def record(row: Mapping[str, Any] | None) -> Record | None:
+def record(row: asyncpg.Record | None) -> Record | None:
     """Returns the record in a row, None for no row."""
     if row is None:
         return None

@@ -70,9 +70,7 @@ class Invocations:
         async with self._database.tenant(claim.tenant) as connection:
             row = await connection.fetchrow(_CLAIM, *_claim_arguments(claim))
             if row is not None:
-                granted = Claimed(
-                    claim.tenant, claim.id, claim.owner, 1, 1, row["created_at"], row["started_at"]
-                )
+                granted = Claimed(claim.tenant, claim.id, claim.owner, 1, 1, row["created_at"], row["started_at"])
                 return granted, None
             async with connection.transaction():
                 return await _claim_known(connection, claim, decide)
@@ -90,9 +88,7 @@ class Invocations:
             time: datetime | None = await connection.fetchval(COMPLETE, *arguments)
             return time
 
-    async def transact(
-        self, claimed: Claimed, work: Callable[[Connection], Awaitable[Outcome]]
-    ) -> Outcome | None:
+    async def transact(self, claimed: Claimed, work: Callable[[Connection], Awaitable[Outcome]]) -> Outcome | None:
         """Runs local work and records its outcome in one transaction; None when the claim is not ours any more."""
         async with self._database.tenant(claimed.tenant) as connection, connection.transaction():
             locked = await connection.fetchval(rows.LOCK_OURS, *_fence(claimed))
@@ -167,9 +163,7 @@ def _claim_arguments(claim: NewClaim) -> Sequence[Any]:
     )
 
 
-async def _claim_known(
-    connection: Connection, claim: NewClaim, decide: Decide
-) -> tuple[Claimed | None, Record | None]:
+async def _claim_known(connection: Connection, claim: NewClaim, decide: Decide) -> tuple[Claimed | None, Record | None]:
     known = rows.record(await connection.fetchrow(rows.FIND_LOCKED, claim.tenant, claim.key))
     if known is None:  # retention removed it between the two statements
         raise rows.KeyVanished
@@ -185,25 +179,10 @@ async def _claim_known(
         ), None
     decision = decide(known, claim)
     if decision is Decision.CLAIM_AGAIN:
-        row = await connection.fetchrow(
-            _CLAIM_AGAIN,
-            claim.tenant,
-            known.id,
-            claim.owner,
-            claim.sent,
-            claim.connection_id,
-            claim.caller,
-            claim.actor,
-        )
-        return Claimed(
-            claim.tenant,
-            known.id,
-            claim.owner,
-            row["fence"],
-            row["attempt"],
-            row["created_at"],
-            row["started_at"],
-        ), None
+        arguments = (claim.owner, claim.sent, claim.connection_id, claim.caller, claim.actor)
+        found = await connection.fetch(_CLAIM_AGAIN, claim.tenant, known.id, *arguments)
+        created_at, started_at, fence, attempt = found[0]
+        return _claimed(claim, known.id, fence, attempt, created_at, started_at), None
     if decision is Decision.SETTLE_UNKNOWN:
         outcome = lost_owner(known.effect_class, sent=True, again=False)
         fence = (claim.tenant, known.id, known.owner, known.fence)
@@ -212,9 +191,7 @@ async def _claim_known(
     return None, known
 
 
-def _claimed(
-    claim: NewClaim, id: str, fence: int, attempt: int, created_at: datetime, started_at: datetime
-) -> Claimed:
+def _claimed(claim: NewClaim, id: str, fence: int, attempt: int, created_at: datetime, started_at: datetime) -> Claimed:
     return Claimed(claim.tenant, id, claim.owner, fence, attempt, created_at, started_at)
 
 
@@ -223,9 +200,7 @@ def _fence(claimed: Claimed) -> tuple[str, str, str, int]:
 
 
 def outcome_arguments(outcome: Outcome) -> Sequence[Any]:
-    warnings = [
-        {"reason": w.reason, "message": w.message, "vendor_answer": w.vendor_answer} for w in outcome.warnings
-    ]
+    warnings = [{"reason": w.reason, "message": w.message, "vendor_answer": w.vendor_answer} for w in outcome.warnings]
     return (
         str(outcome.state),
         None if outcome.output is None else _dump(outcome.output),
@@ -239,4 +214,3 @@ def outcome_arguments(outcome: Outcome) -> Sequence[Any]:
 
 def _dump(value: object) -> str:
     return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
-

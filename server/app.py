@@ -1,0 +1,186 @@
+"""The front door: starting, serving, draining, migrating, rotating."""
+
+import asyncio
+import contextlib
+import signal
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+
+import structlog
+
+from server import logs
+from server.composition import House, Register, all_modules, build, close, door, master_keys
+from server.core.administration import ensure_bootstrap_key
+from server.core.vault import Rotation, rotate_secrets
+from server.edge.server import Door
+from server.settings import Settings
+from server.store.credentials import CredentialRows, SystemSecretRows
+from server.store.database import Database
+from server.store.embedded import EmbeddedPostgres
+from server.store.migrate import migrate as migrate_database
+
+_log = structlog.get_logger(__name__)
+_LAST_WORD = 5.0
+
+
+@dataclass(slots=True)
+class ServerHandle:
+    """A running server. `target` is where it listens."""
+
+    house: House
+    door: Door
+    target: str
+    jobs: "asyncio.Task[None]"
+    postgres: EmbeddedPostgres | None
+
+    async def stop(self) -> None:
+        """Drains and closes: no new work, running executions finish or are handed over (rule 14)."""
+        house = self.house
+        house.executor.draining = True
+        house.watches.drain()
+        await self.door.drain()
+        await _drained(house)
+        await self.door.stop()
+        self.jobs.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await self.jobs
+        with contextlib.suppress(Exception):
+            async with asyncio.timeout(_LAST_WORD):
+                await house.upkeep_store.drop_lease(house.owner)
+        await close(house)
+        if self.postgres is not None:
+            await asyncio.to_thread(self.postgres.stop)
+
+
+async def start_server(settings: Settings, register: Register = all_modules) -> ServerHandle:
+    """Starts a server: database, migrations, services, upkeep. Returns when it answers."""
+    postgres, dsn = await _database(settings)
+    house = await build(settings, dsn, register)
+    if settings.bootstrap_key_file is not None:
+        await ensure_bootstrap_key(house.api_keys, settings.bootstrap_key_file)
+    await house.upkeep.renew()
+    _listen(house)
+    await house.listener.start()
+    jobs = asyncio.create_task(_run_jobs(house), name="upkeep")
+    opened = door(house)
+    target = await opened.open(settings.listen)
+    _log.info("serving", target=target, actions=len(list(house.registry.actions)))
+    return ServerHandle(house, opened, target, jobs, postgres)
+
+
+@asynccontextmanager
+async def running_server(settings: Settings, register: Register = all_modules) -> AsyncIterator[ServerHandle]:
+    """Runs a server for the block."""
+    handle = await start_server(settings, register)
+    try:
+        yield handle
+    finally:
+        await handle.stop()
+
+
+def serve(settings: Settings) -> int:
+    """Serves until SIGTERM or SIGINT; returns the exit code."""
+    import uvloop
+
+    logs.configure(settings.log_level, settings.log_format)
+    if settings.workers > 1:
+        from server.workers import supervise
+
+        return supervise(settings)
+    return uvloop.run(serve_one(settings))
+
+
+def migrate(settings: Settings) -> int:
+    """Brings the database to this version's schema; returns the exit code."""
+    asyncio.run(_migrate(settings))
+    return 0
+
+
+def rotate(settings: Settings) -> Rotation:
+    """Wraps every stored secret by the current master key."""
+    return asyncio.run(_rotate(settings))
+
+
+async def serve_one(settings: Settings) -> int:
+    """Serves in this process until SIGTERM or SIGINT; returns the exit code."""
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop.set)
+    handle = await start_server(settings)
+    await stop.wait()
+    _log.info("draining", running=len(handle.house.runner.running))
+    await handle.stop()
+    _log.info("stopped")
+    return 0
+
+
+async def _database(settings: Settings) -> tuple[EmbeddedPostgres | None, str]:
+    """Returns the migrated database's address, and the embedded server when there is one."""
+    if settings.database_url is not None:
+        await migrate_database(settings.database_url)
+        return None, settings.database_url
+    postgres = EmbeddedPostgres(settings.data_dir / "postgres")
+    await asyncio.to_thread(postgres.start)
+    await migrate_database(postgres.dsn)
+    return postgres, postgres.app_dsn
+
+
+def _listen(house: House) -> None:
+    listener, gap = house.listener, house
+
+    def availability(tenant: str) -> None:
+        house.connections.forget(tenant)
+        house.availabilities.forget(tenant)
+        house.watches.notify(tenant)
+
+    def missed() -> None:
+        gap.connections.forget_all()
+        gap.availabilities.forget_all()
+        gap.authenticator.forget_all()
+        gap.watches.notify_gap()
+
+    listener.on("patchbay_availability", availability, missed)
+    listener.on("patchbay_api_keys", house.authenticator.forget)
+    listener.on("patchbay_cancel", house.runner.cancel)
+
+
+async def _run_jobs(house: House) -> None:
+    async with asyncio.TaskGroup() as group:
+        for job in house.upkeep.jobs():
+            group.create_task(_as_coroutine(job))
+
+
+async def _as_coroutine(job: object) -> None:
+    await job  # type: ignore[misc] # an awaitable of None
+
+
+async def _drained(house: House) -> None:
+    """Waits for running executions; those that have sent nothing are stopped when time is over."""
+    tasks = [run.task for run in house.runner.running.values() if run.task is not None]
+    if tasks:
+        await asyncio.wait(tasks, timeout=house.settings.drain_seconds)
+    left = [run for run in house.runner.running.values() if run.task is not None and not run.task.done()]
+    for run in left:
+        house.runner.interrupt(run)
+    waiting = [run.task for run in left if run.task is not None]
+    if waiting:
+        await asyncio.wait(waiting, timeout=_LAST_WORD)
+
+
+async def _migrate(settings: Settings) -> None:
+    postgres, _ = await _database(settings)
+    if postgres is not None:
+        await asyncio.to_thread(postgres.stop)
+
+
+async def _rotate(settings: Settings) -> Rotation:
+    postgres, dsn = await _database(settings)
+    database = await Database.open(dsn)
+    try:
+        return await rotate_secrets(master_keys(settings), [CredentialRows(database), SystemSecretRows(database)])
+    finally:
+        await database.close()
+        if postgres is not None:
+            await asyncio.to_thread(postgres.stop)

@@ -8,6 +8,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
 import structlog
+import uvloop
 
 from server import logs
 from server.composition import House, Register, all_modules, build, close, door, master_keys
@@ -19,6 +20,7 @@ from server.store.credentials import CredentialRows, SystemSecretRows
 from server.store.database import Database
 from server.store.embedded import EmbeddedPostgres
 from server.store.migrate import migrate as migrate_database
+from server.workers import supervise
 
 _log = structlog.get_logger(__name__)
 _LAST_WORD = 5.0
@@ -81,14 +83,15 @@ async def running_server(settings: Settings, register: Register = all_modules) -
 
 def serve(settings: Settings) -> int:
     """Serves until SIGTERM or SIGINT; returns the exit code."""
-    import uvloop
-
-    logs.configure(settings.log_level, settings.log_format)
     if settings.workers > 1:
-        from server.workers import supervise
+        return supervise(settings, serve_here)
+    return serve_here(settings)
 
-        return supervise(settings)
-    return uvloop.run(serve_one(settings))
+
+def serve_here(settings: Settings) -> int:
+    """Serves in this process until SIGTERM or SIGINT; returns the exit code."""
+    logs.configure(settings.log_level, settings.log_format)
+    return uvloop.run(_serve(settings))
 
 
 def migrate(settings: Settings) -> int:
@@ -102,8 +105,7 @@ def rotate(settings: Settings) -> Rotation:
     return asyncio.run(_rotate(settings))
 
 
-async def serve_one(settings: Settings) -> int:
-    """Serves in this process until SIGTERM or SIGINT; returns the exit code."""
+async def _serve(settings: Settings) -> int:
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):

@@ -3,6 +3,7 @@
 import multiprocessing
 import signal
 import time
+from collections.abc import Callable
 from dataclasses import replace
 from multiprocessing.process import BaseProcess
 from types import FrameType
@@ -14,9 +15,10 @@ from server.store.embedded import EmbeddedPostgres
 
 _log = structlog.get_logger(__name__)
 _POLL = 0.2
+Work = Callable[[Settings], int]
 
 
-def supervise(settings: Settings) -> int:
+def supervise(settings: Settings, work: Work) -> int:
     """Runs `settings.workers` processes until SIGTERM or SIGINT; starts a new one for each that dies.
 
     The embedded PostgreSQL, when it is used, belongs to this process and is shared by the workers.
@@ -34,9 +36,9 @@ def supervise(settings: Settings) -> int:
         postgres = EmbeddedPostgres(settings.data_dir / "postgres")
         postgres.start()
         settings = replace(settings, database_url=postgres.dsn)
-    workers = [_start(settings) for _ in range(settings.workers)]
+    workers = [_start(settings, work) for _ in range(settings.workers)]
     while not stopping:
-        workers = [_alive(worker, settings) for worker in workers]
+        workers = [_alive(worker, settings, work) for worker in workers]
         time.sleep(_POLL)
     codes = [_end(worker, settings.drain_seconds) for worker in workers]
     if postgres is not None:
@@ -44,18 +46,18 @@ def supervise(settings: Settings) -> int:
     return max(codes)
 
 
-def _start(settings: Settings) -> BaseProcess:
-    process = multiprocessing.get_context("spawn").Process(target=_work, args=(settings,))
+def _start(settings: Settings, work: Work) -> BaseProcess:
+    process = multiprocessing.get_context("spawn").Process(target=_exit_with, args=(work, settings))
     process.start()
     return process
 
 
-def _alive(worker: BaseProcess, settings: Settings) -> BaseProcess:
+def _alive(worker: BaseProcess, settings: Settings, work: Work) -> BaseProcess:
     if worker.is_alive():
         return worker
     _log.error("worker died", exit_code=worker.exitcode)
     time.sleep(_POLL)
-    return _start(settings)
+    return _start(settings, work)
 
 
 def _end(worker: BaseProcess, drain_seconds: float) -> int:
@@ -67,11 +69,5 @@ def _end(worker: BaseProcess, drain_seconds: float) -> int:
     return 0 if worker.exitcode == 0 else 1
 
 
-def _work(settings: Settings) -> None:
-    import uvloop
-
-    from server import logs
-    from server.app import serve_one
-
-    logs.configure(settings.log_level, settings.log_format)
-    raise SystemExit(uvloop.run(serve_one(settings)))
+def _exit_with(work: Work, settings: Settings) -> None:
+    raise SystemExit(work(settings))

@@ -84,7 +84,7 @@ class Handling:
         except Exception as caught:  # noqa: BLE001 - whatever a handler raises becomes a failure
             error = caught
         else:
-            return self._succeeded(checked, output, scope, warnings)
+            return self._succeeded(output, scope, warnings)
         return self._failed(checked, error, scope, id)
 
     def _context(
@@ -135,9 +135,7 @@ class Handling:
             interactive=checked.call.urgency != Urgency.URGENCY_BULK,
         )
 
-    def _succeeded(
-        self, checked: Checked, output: Message, scope: CallScope, warnings: list[executor_pb2.Warning]
-    ) -> Result:
+    def _succeeded(self, output: Message, scope: CallScope, warnings: list[executor_pb2.Warning]) -> Result:
         too_long = "`{}` was longer than is kept; its end was cut."
         warnings += [_warning("OUTPUT_CUT", too_long.format(path)) for path in payload.cut(output)]
         stored = payload.masked_json(output)

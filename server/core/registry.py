@@ -136,7 +136,7 @@ def _type_defects(handler: Handler, action: ActionDefinition) -> list[str]:
     if not inspect.iscoroutinefunction(handler):
         return [f"handler `{handler.__name__}` is not `async def`"]
     hints = typing.get_type_hints(handler)
-    parameters = [name for name in inspect.signature(handler).parameters]
+    parameters = list(inspect.signature(handler).parameters)
     if len(parameters) != 2:
         return [f"handler `{handler.__name__}` must take (request, ctx)"]
     defects = []

@@ -163,7 +163,7 @@ class Runner:
         return Ended(run, result.outcome, result.output, record.completed_at)
 
 
-class _RolledBack(Exception):  # noqa: N818 - control flow: the failure itself is in the result
+class _RolledBack(Exception):
     """Undoes the transaction of a local action that failed."""
 
 

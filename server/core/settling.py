@@ -12,8 +12,8 @@ from server.contract.problems import PayloadInvalid
 from server.core import answers
 from server.core.answers import Execution
 from server.core.execution import Executor
-from server.core.preparation import input_refusal
 from server.core.ports import InvocationStore, UpkeepStore
+from server.core.preparation import input_refusal
 from server.core.records import Outcome, Record, State
 from server.core.refusals import FieldViolation, Refusal
 from server.core.registry import RegisteredAction, Registry

@@ -185,4 +185,4 @@ def _proved_failure(failure: ActionFailure, effect_class: int) -> Outcome | None
 
 async def _until_done(change: Callable[[], Awaitable[int]]) -> None:
     while await change() == _PRUNE_BATCH:
-        await asyncio.sleep(0)
+        pass

@@ -46,7 +46,7 @@ class DirectHandlers(grpc.GenericRpcHandler):
             try:
                 call = await self._gate.open(operation, context)
                 execution = await self._execute(action, data, call)
-            except Exception as error:  # noqa: BLE001 - everything becomes a status
+            except Exception as error:
                 await self._gate.close(call, error, context)
                 raise
             await self._gate.close(call, None, context)

@@ -2,6 +2,9 @@
 
 from typing import Protocol
 
+from google.protobuf.json_format import ParseDict
+
+from server.contract.payload import masked_json
 from server.core.answers import Execution
 from server.core.caller import Caller
 from server.core.calls import Call, InFlight, Urgency
@@ -9,11 +12,9 @@ from server.core.execution import Executor
 from server.core.preparation import Preparation
 from server.core.refusals import Refusal
 from server.core.settling import Executions
-from server.contract.payload import masked_json
 from server.edge.rpc import CallInfo
 from server.gen.patchbay.v1 import executor_pb2 as pb
 from server.sdk.failures import ActionFailure
-from google.protobuf.json_format import ParseDict
 
 
 class Tenants(Protocol):

@@ -200,6 +200,7 @@ def _fence(claimed: Claimed) -> tuple[str, str, str, int]:
 
 
 def outcome_arguments(outcome: Outcome) -> Sequence[Any]:
+    """Returns the parameters of an outcome: $5 and on of COMPLETE."""
     warnings = [{"reason": w.reason, "message": w.message, "vendor_answer": w.vendor_answer} for w in outcome.warnings]
     return (
         str(outcome.state),

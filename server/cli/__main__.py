@@ -1,0 +1,5 @@
+"""`python -m server.cli` is `patchbay`."""
+
+from server.cli import main
+
+main()

@@ -1,0 +1,92 @@
+"""The command tree, and how a command ends."""
+
+import os
+import sys
+from collections.abc import Sequence
+from importlib.metadata import version as installed
+from typing import Annotated, cast
+
+import typer
+from patchbay_client import PatchbayError
+
+from server.cli import actions, connections, executions, identity, local, operating
+from server.cli.environment import Given, with_shared_options
+from server.cli.exits import ExitCode, code_for, help_text
+from server.cli.explaining import explained
+from server.cli.output import Output
+from server.cli.problems import Problem
+from server.cli.reading import refuse_secret_options
+
+UsageError = cast("type[Exception]", typer.BadParameter.__bases__[0])
+"""What typer raises for wrong usage; it gives the class no public name."""
+
+app = typer.Typer(
+    name="patchbay",
+    no_args_is_help=True,
+    rich_markup_mode="markdown",
+    pretty_exceptions_enable=False,
+    add_completion=False,
+)
+for part in (local, operating, actions):
+    part.add_to(app)
+app.add_typer(executions.app, name="executions")
+app.add_typer(connections.app, name="connections")
+app.add_typer(identity.keys, name="keys")
+app.add_typer(identity.tenants, name="tenants")
+app.add_typer(operating.secrets, name="secrets")
+
+
+def _show_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(installed("patchbay"))
+        raise typer.Exit
+
+
+def _root(
+    _given: Given,
+    *,
+    version: Annotated[
+        bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Show the version.")
+    ] = False,
+) -> None:
+    """IT tools as typed, idempotent, tenant-scoped workflow actions.
+
+    `patchbay demo` shows all of it on this machine; `patchbay up` is the same and stays. The options below may also
+    stand after a command's name.
+    """
+    del version
+
+
+app.callback(help=_root.__doc__, epilog=help_text())(with_shared_options(_root, like=_root))
+
+
+def run(arguments: Sequence[str]) -> int:
+    """Runs a command line and returns its exit code; see `server.cli.exits`."""
+    output = Output(machine="--json" in arguments)
+    try:
+        refuse_secret_options(arguments)
+        ended = app(args=list(arguments), prog_name="patchbay", standalone_mode=False)
+        return ended if isinstance(ended, int) else ExitCode.OK
+    except Problem as problem:
+        output.error(problem.message, {"exit_code": int(problem.code)}, problem.detail)
+        return problem.code
+    except PatchbayError as error:
+        code = code_for(error)
+        output.error(str(error), {"exit_code": int(code), **explained(error)})
+        return code
+    except UsageError as error:
+        return _misused(output, error)
+    except (KeyboardInterrupt, typer.Abort):
+        output.error("interrupted", {"exit_code": int(ExitCode.INTERRUPTED)})
+        return ExitCode.INTERRUPTED
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # the reader has what it wanted
+        return ExitCode.OK
+
+
+def _misused(output: Output, error: Exception) -> int:
+    message = getattr(error, "format_message", error.__str__)()
+    context = getattr(error, "ctx", None)
+    usage = context.get_usage() if context is not None else ""
+    output.error(message, {"exit_code": int(ExitCode.BAD_INPUT)}, usage)
+    return ExitCode.BAD_INPUT

@@ -1,0 +1,91 @@
+"""`serve`, `migrate`, `secrets rotate`: the commands that are the server."""
+
+from collections.abc import Callable
+from importlib import import_module
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from server.cli.environment import Environment, command
+from server.cli.exits import ExitCode
+from server.cli.problems import Problem
+
+secrets = typer.Typer(help="The stored credentials of connections.", no_args_is_help=True)
+
+DataOption = Annotated[
+    Path | None, typer.Option("--data-dir", metavar="FOLDER", help="Folder of the embedded database and keys.")
+]
+
+
+def add_to(app: typer.Typer) -> None:
+    """Adds these commands."""
+    command(app, "serve")(serve)
+    command(app, "migrate")(migrate)
+
+
+def part_of_server(module: str, name: str) -> Any:
+    """Returns something of the server, which is imported only now.
+
+    Raises:
+        Problem: The server is not installed.
+    """
+    try:
+        return getattr(import_module(module), name)
+    except ModuleNotFoundError as error:
+        if error.name is not None and error.name.partition(".")[0] == "server":
+            raise
+        raise Problem(
+            f"this command is the server, of which {error.name} is not installed: install `patchbay[server]`"
+        ) from None
+
+
+def settings_from(**given: Any) -> Any:
+    """Returns the server's settings: those given, the rest from the environment.
+
+    Raises:
+        Problem: A setting makes no sense.
+    """
+    settings = part_of_server("server.settings", "Settings")
+    try:
+        return settings.from_env(**{name: value for name, value in given.items() if value is not None})
+    except ValueError as error:
+        raise Problem(str(error)) from None
+
+
+def serve(
+    environment: Environment,
+    listen: Annotated[str | None, typer.Option("--listen", metavar="HOST:PORT", help="Where to listen.")] = None,
+    data_dir: DataOption = None,
+    workers: Annotated[int | None, typer.Option("--workers", min=1, help="Processes on the port.")] = None,
+    reflection: Annotated[bool | None, typer.Option(help="Offers reflection, for grpcurl.")] = None,
+) -> None:
+    """Runs the server until it is told to stop.
+
+    Everything else is set by environment variables, which are listed in docs/operating.md; the database's address,
+    for one, holds a password and never stands in an argument.
+    """
+    del environment
+    settings = settings_from(listen=listen, data_dir=data_dir, workers=workers, reflection=reflection)
+    _ended(part_of_server("server.app", "serve"), settings)
+
+
+def migrate(environment: Environment, data_dir: DataOption = None) -> None:
+    """Brings the database to the schema of this release."""
+    _ended(part_of_server("server.app", "migrate"), settings_from(data_dir=data_dir))
+    environment.output.answer({"migrated": True}, lambda: environment.output.line("the database is up to date"))
+
+
+def rotate(environment: Environment, data_dir: DataOption = None) -> None:
+    """Encrypts every stored credential anew with the newest master key."""
+    _ended(part_of_server("server.app", "rotate_secrets"), settings_from(data_dir=data_dir))
+    environment.output.answer({"rotated": True}, lambda: environment.output.line("all secrets are rotated"))
+
+
+def _ended(run: Callable[[Any], int | None], settings: Any) -> None:
+    code = run(settings) or ExitCode.OK
+    if code:
+        raise typer.Exit(code)
+
+
+command(secrets, "rotate")(rotate)

@@ -5,7 +5,9 @@ import contextlib
 import socket
 import struct
 import threading
-from collections.abc import MutableMapping
+from collections.abc import Callable, MutableMapping
+from functools import partial
+from types import FrameType
 from typing import Any, Self
 
 import uvicorn
@@ -16,7 +18,7 @@ TRANSPORT = "sandbox.transport"
 """Key in `scope["extensions"]` under which an application finds its connection's asyncio transport."""
 
 _LINGER_ZERO = struct.pack("ii", 1, 0)
-_START_SECONDS = 10.0
+_START_SECONDS, _TICK_SECONDS = 10.0, 1.0
 
 
 def reset_connection(transport: asyncio.Transport) -> None:
@@ -49,18 +51,40 @@ class _Server(uvicorn.Server):
     def __init__(self, config: uvicorn.Config) -> None:
         super().__init__(config)
         self.up = threading.Event()
+        self._leave: Callable[[], object] = bool
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
         self.up.set()
 
+    async def main_loop(self) -> None:
+        loop, leaving = asyncio.get_running_loop(), asyncio.Event()
+        self._leave = partial(loop.call_soon_threadsafe, leaving.set)
+        while not await self.on_tick(0):
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(leaving.wait(), _TICK_SECONDS)
+
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        for server in self.servers:
+            server.close()
+        for listening in sockets or []:
+            listening.close()
         for connection in list(self.server_state.connections):
             connection.transport.abort()
         await asyncio.sleep(0)
-        for task in list(self.server_state.tasks):
+        tasks = list(self.server_state.tasks)
+        for task in tasks:
             task.cancel()
-        await super().shutdown(sockets)
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        super().handle_exit(sig, frame)
+        self._leave()
+
+    def end(self) -> None:
+        """Stop; callable from any thread, with effect once the server is up."""
+        self.should_exit = True
+        self._leave()
 
 
 def configure(app: ASGIApp) -> _Server:
@@ -75,7 +99,6 @@ def configure(app: ASGIApp) -> _Server:
         access_log=False,
         server_header=False,
         timeout_keep_alive=60,
-        timeout_graceful_shutdown=5,
     )
     return _Server(config)
 
@@ -132,7 +155,7 @@ class SandboxServer:
         """Abort open connections, end the thread. A second call does nothing."""
         if self._server is None or self._thread is None:
             return
-        self._server.should_exit = True
+        self._server.end()
         self._thread.join()
         self._server = self._thread = None
 

@@ -118,52 +118,48 @@ class Database:
 class _Lease:
     """One borrowed connection; written as a class because it stands on the path of every call."""
 
-    __slots__ = ("_connection", "_pool", "_scope")
+    __slots__ = ("_connection", "_pool", "_proxy", "_scope")
+
+    _proxy: Connection
+    _connection: ScopedConnection
 
     def __init__(self, pool: "asyncpg.Pool[asyncpg.Record]", scope: str) -> None:
         self._pool = pool
         self._scope = scope
-        self._connection: Any = None
 
     async def __aenter__(self) -> Connection:
         try:
             for _ in range(_STALE_TRIES):
                 if await self._borrow():
-                    borrowed: Connection = self._connection
-                    return borrowed
+                    return self._proxy
         except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError, TimeoutError) as error:
             raise _refused(error) from error
         raise DatabaseUnavailable("PostgreSQL closed every connection that was tried.")
 
     async def _borrow(self) -> bool:
-        connection: Any = await self._pool.acquire(timeout=_ACQUIRE_SECONDS)
+        proxy: Any = await self._pool.acquire(timeout=_ACQUIRE_SECONDS)
+        self._proxy, self._connection = proxy, proxy.itself()
         try:
-            await connection.enter_scope(self._scope)
-        except Exception:
-            broke = connection.is_closed()
-            await self._give_back(connection)
-            if broke:
-                return False  # it broke while it lay idle; nothing was asked of it yet, another may take its place
+            await self._connection.enter_scope(self._scope)
+        except BaseException as error:
+            await self._give_back()
+            if isinstance(error, Exception) and self._connection.is_closed():
+                return False  # it broke while it lay idle: nothing was asked of it yet, another may take its place
             raise
-        except BaseException:
-            await self._give_back(connection)
-            raise
-        self._connection = connection
         return True
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        connection, self._connection = self._connection, None
-        closed = connection.is_closed()
-        await self._give_back(connection)
+        closed = self._connection.is_closed()
+        await self._give_back()
         if error is not None and (translated := unavailable(error, closed=closed)):
             raise translated from error
 
-    async def _give_back(self, connection: Any) -> None:
+    async def _give_back(self) -> None:
         # A connection that broke is replaced by the pool; the statements of the block are over either way.
         with suppress(asyncpg.PostgresError, asyncpg.InterfaceError, OSError):
-            await self._pool.release(connection)
+            await self._pool.release(self._proxy)
 
 
 def _refused(error: BaseException) -> PatchbayError:

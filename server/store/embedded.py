@@ -126,10 +126,7 @@ class EmbeddedPostgres:
 
     def stop(self) -> None:
         """Shuts the server down (open transactions are rolled back) and releases the folder."""
-        guard, self._guard = self._guard, None
-        if guard is not None and guard.stdin is not None:
-            guard.stdin.close()
-            self._await_end(guard)
+        self._hang_up()
         if self._lock is not None:
             self._lock.close()
             self._lock = None
@@ -204,7 +201,14 @@ class EmbeddedPostgres:
                 raise EmbeddedPostgresFailed(f"PostgreSQL did not start in {self.data_dir}: {_tail(self._said())}")
             sleep(_POLL_SECONDS)
 
+    def _hang_up(self) -> None:
+        guard, self._guard = self._guard, None
+        if guard is not None and guard.stdin is not None:
+            guard.stdin.close()
+            self._await_end(guard)
+
     def _launch(self, user: SystemUser) -> bool:
+        self._hang_up()  # on one whose server has died
         options = [f"-c{name}={value}" for name, value in self._settings.items()]
         place = ["-D", str(self._cluster), "-k", str(socket_folder(self.data_dir))]
         if self._log.exists():

@@ -1,6 +1,6 @@
 """One connection that knows whose rows it sees, and what it means when PostgreSQL does not answer."""
 
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, Self
 
 import asyncpg
 from asyncpg.pool import PoolConnectionProxy
@@ -67,3 +67,7 @@ class ScopedConnection(_Base):
         self.scope = None
         await self.execute("SELECT set_config('patchbay.tenant', $1, false)", scope)
         self.scope = scope
+
+    def itself(self) -> Self:
+        """Returns the connection behind the pool's proxy, which can still be asked after the pool has dropped it."""
+        return self

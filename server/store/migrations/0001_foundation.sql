@@ -41,7 +41,9 @@ REVOKE ALL ON FUNCTION patchbay_isolate(regclass) FROM PUBLIC;
 
 CREATE TABLE tenants (
     tenant     uuid PRIMARY KEY,
-    slug       text NOT NULL UNIQUE CHECK (slug ~ '^[a-z0-9][a-z0-9-]{0,62}$'),
-    created_at timestamptz NOT NULL DEFAULT now()
+    slug       text NOT NULL UNIQUE CHECK (slug ~ '^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$'),
+    created_at timestamptz NOT NULL DEFAULT now(),
+    -- A tenant is named by id or by slug; no slug may look like an id.
+    CHECK (slug !~ '^[0-9a-f]{8}-([0-9a-f]{4}-){3}[0-9a-f]{12}$')
 );
 SELECT patchbay_isolate('tenants');

@@ -1,6 +1,7 @@
 """Pools, scopes and clients for tests that talk to loopback vendors."""
 
 import asyncio
+import socket
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -34,7 +35,7 @@ class Names:
         """Returns the next answer for the name; the last one is repeated."""
         self.asked.append(host)
         if host not in self.answers:
-            raise OSError(-2, "no such name")
+            raise socket.gaierror(socket.EAI_NONAME, "no such name")
         left = self.answers[host]
         return left.pop(0) if len(left) > 1 else left[0]
 

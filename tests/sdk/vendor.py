@@ -18,7 +18,8 @@ class Act(Enum):
     HANG = "says nothing"
 
 
-Step = bytes | Act | tuple["bytes | Act", ...] | Callable[["Received"], bytes]
+Part = bytes | Act | Callable[["Received"], bytes]
+Step = Part | tuple[Part, ...]
 
 
 @dataclass(frozen=True)

@@ -103,16 +103,22 @@ class Courier:
 
     def _moved(self, call: Call, location: str) -> Call:
         """Returns the call at the address that the vendor pointed to; what was given for one origin stays there."""
-        try:
-            url = str(httpx.URL(call.url).join(location))
-        except (httpx.InvalidURL, UnicodeError):
-            raise ActionFailure("VENDOR_ANSWER_INVALID", "The vendor's redirect cannot be understood.") from None
-        target, origin = Target.parse(url, self.grant), Target.parse(call.url, self.grant).origin
+        target, origin = self._pointed_to(call.url, location), Target.parse(call.url, self.grant).origin
         if target.origin == origin:
             return replace(call, url=target.url)
         if origin.startswith("https:") and target.origin.startswith("http:"):
             raise refused("The vendor redirects from https to plain http.")
         return replace(call, url=target.url, host=target.host, headers=self.plain_headers)
+
+    def _pointed_to(self, url: str, location: str) -> Target:
+        try:
+            return Target.parse(str(httpx.URL(url).join(location)), self.grant)
+        except ActionFailure as failure:
+            if failure.failure.reason == "EGRESS_REFUSED":
+                raise
+        except (httpx.InvalidURL, UnicodeError):
+            pass
+        raise ActionFailure("VENDOR_ANSWER_INVALID", "The vendor redirects to what is no plain address.")
 
     async def _send(self, call: Call, flight: Flight) -> HttpResponse:
         raw = await self.transport.handle_async_request(_request(call))

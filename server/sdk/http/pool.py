@@ -24,7 +24,6 @@ MAX_CONNECTIONS = 400
 MAX_CONNECTIONS_PER_HOST = 64
 KEEPALIVE_SECONDS = 4.0
 """Less than the 5 s of Node.js and uvicorn: a write on a connection that is just being closed has no known outcome."""
-DNS_SECONDS = 10
 
 
 @cache
@@ -44,6 +43,7 @@ class HttpPool:
         tls: Verifies certificates. None: the authorities of certifi, or of SSL_CERT_FILE or SSL_CERT_DIR.
         sleep: Pauses between attempts.
         draw: A number from 0 to 1 for the jitter of pauses.
+        dns_seconds: How long the addresses of a name are used for new connections.
     """
 
     def __init__(
@@ -53,8 +53,10 @@ class HttpPool:
         tls: ssl.SSLContext | None = None,
         sleep: Sleep = asyncio.sleep,
         draw: Callable[[], float] = random.random,
+        dns_seconds: int = 10,
     ) -> None:
         self._lookup = lookup
+        self._dns_seconds = dns_seconds
         self._tls = tls or httpx.create_ssl_context()
         self._patience = Patience(sleep, draw)
         self._headers = {
@@ -88,7 +90,7 @@ class HttpPool:
             ssl=self._tls,
             resolver=GuardedResolver(grant, self._lookup),
             socket_factory=cast("Any", guarded_sockets(grant)),
-            ttl_dns_cache=DNS_SECONDS,
+            ttl_dns_cache=self._dns_seconds,
             keepalive_timeout=KEEPALIVE_SECONDS,
             limit=MAX_CONNECTIONS,
             limit_per_host=MAX_CONNECTIONS_PER_HOST,

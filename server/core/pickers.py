@@ -28,6 +28,7 @@ from server.sdk.failures import ActionFailure
 
 _DEFAULT_PAGE = 50
 _MOST_ROWS = 1_000
+_MARGIN = 0.2
 _MOST_SKIPPED = 100_000
 _STEP = re.compile(r"[^.\[]+")
 
@@ -72,7 +73,9 @@ class Pickers:
         picker = _picker(action, request.field)
         if picker.choices:
             page = _Page.of(request, tenant, action, b"")
-            return page.answer(_matching(_fixed(picker), request.query), "The list of choices is empty.")
+            found = _matching(_fixed(picker), request.query)
+            none = f"None of the {len(picker.choices)} choices contains `{request.query}`."
+            return page.answer(found, none)
         source = self._registry.action(picker.action)
         caller.demand(source.definition.permission)
         if missing := _missing(picker, request):
@@ -97,7 +100,7 @@ class Pickers:
             action=source.id,
             version=source.version,
             input=executor_pb2.Payload(json=inputs),
-            deadline=deadline,
+            deadline=_earlier(deadline),
             typed=True,
         )
         try:
@@ -211,6 +214,14 @@ class _Page:
             return catalog_pb2.ListFieldOptionsResponse(empty_reason=reason)
         token = _token(end, self.question) if len(choices) > end else ""
         return catalog_pb2.ListFieldOptionsResponse(options=options, next_page_token=token)
+
+
+def _earlier(deadline: Deadline | None) -> Deadline | None:
+    # A little before the caller stops waiting, so that it is told why there are no choices.
+    if deadline is None:
+        return None
+    left = deadline.remaining()
+    return Deadline.after(left - min(_MARGIN, left * 0.1))
 
 
 def _token(offset: int, question: str) -> str:

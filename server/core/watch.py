@@ -6,7 +6,7 @@ things changed meanwhile, and costs no memory for it.
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncGenerator, Iterator
 from contextlib import contextmanager
 from random import random
 
@@ -79,7 +79,7 @@ class Watches:
         for tenant in list(self._wakes):
             self._wake(tenant)
 
-    async def watch(self, tenant: str, resume_from: str = "") -> AsyncIterator[Event]:
+    async def watch(self, tenant: str, resume_from: str = "") -> AsyncGenerator[Event, None]:
         """Yields a snapshot, or a heartbeat when `resume_from` is the present revision, then what happens.
 
         Ends by itself after its lifetime. Close it (`aclosing`) when its client is gone.

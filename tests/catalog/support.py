@@ -59,9 +59,13 @@ def connected(provider: str) -> Integration:
 
 @dataclass
 class Vendor:
-    """What the handlers answer: by rpc name, a function of the request. `requests` holds what they were asked."""
+    """What the handlers answer: by rpc name, a function of the request. `requests` holds what they were asked.
+
+    Rpcs named in `hangs` never answer.
+    """
 
     answers: dict[str, Answer] = field(default_factory=dict)
+    hangs: set[str] = field(default_factory=set)
     requests: list[Any] = field(default_factory=list)
 
     def handlers(self, service: ServiceDescriptor) -> list[Handler]:
@@ -73,6 +77,8 @@ class Vendor:
 
         async def handle(request, ctx):
             self.requests.append(request)
+            if method.name in self.hangs:
+                await asyncio.Event().wait()
             answer = self.answers.get(method.name)
             return answer(request) if answer else output()
 

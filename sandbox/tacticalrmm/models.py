@@ -97,6 +97,11 @@ class Agent:
     time_zone: str = "UTC"
     boot_time: float = 1_780_000_000.0
     default_shell: str | None = None
+    default_shell_custom: str = ""
+    block_policy_inheritance: bool = False
+    overdue_text_alert: bool = False
+    overdue_email_alert: bool = False
+    overdue_dashboard_alert: bool = False
     offline_time: int = 4
     overdue_time: int = 30
     check_interval: int = 120

@@ -50,6 +50,16 @@ def hardware(agent: Agent) -> dict[str, Any]:
     }
 
 
+def _system(agent: Agent) -> dict[str, Any]:
+    return {
+        "plat": agent.plat,
+        "goarch": agent.goarch,
+        "version": agent.version,
+        "operating_system": agent.operating_system,
+        "public_ip": agent.public_ip,
+    }
+
+
 def agent_short(world: World, agent: Agent) -> dict[str, Any]:
     """A row of `GET /agents/?detail=false`."""
     return {
@@ -74,22 +84,18 @@ def agent_row(world: World, agent: Agent) -> dict[str, Any]:
         "needs_reboot": agent.needs_reboot,
         "pending_actions_count": _pending(world, agent),
         "status": agent.status,
-        "overdue_text_alert": False,
-        "overdue_email_alert": False,
-        "overdue_dashboard_alert": False,
+        "overdue_text_alert": agent.overdue_text_alert,
+        "overdue_email_alert": agent.overdue_email_alert,
+        "overdue_dashboard_alert": agent.overdue_dashboard_alert,
         "last_seen": last_seen(agent),
         "boot_time": agent.boot_time,
         "checks": check_counts(world, agent),
         "maintenance_mode": agent.maintenance_mode,
         "logged_username": agent.logged_username,
         "italic": agent.logged_username != "-",
-        "block_policy_inheritance": False,
-        "plat": agent.plat,
-        "goarch": agent.goarch,
+        "block_policy_inheritance": agent.block_policy_inheritance,
+        **_system(agent),
         "has_patches_pending": any(patch["agent"] == agent.id for patch in world.winupdates.values()),
-        "version": agent.version,
-        "operating_system": agent.operating_system,
-        "public_ip": agent.public_ip,
         **hardware(agent),
         "custom_fields": agent.custom_fields,
         "serial_number": agent.serial_number,

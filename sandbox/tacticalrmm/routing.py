@@ -56,8 +56,10 @@ class Router:
         for endpoint in endpoints:
             self._by_head[endpoint.path.partition("/")[0]].append((endpoint.pattern(), endpoint))
 
-    def find(self, path: str) -> tuple[Endpoint, dict[str, Any]] | None:
-        """The endpoint of a path, and the variable parts."""
+    def find(self, path: str, *, beta: bool) -> tuple[Endpoint, dict[str, Any]] | None:
+        """The endpoint of a path, and the variable parts; beta paths exist only when switched on."""
+        if not beta and path.startswith("/beta/"):
+            return None
         for pattern, endpoint in self._by_head.get(path[1:].partition("/")[0], ()):
             matched = pattern.fullmatch(path)
             if matched is not None:
@@ -68,8 +70,8 @@ class Router:
         """Answer one request."""
         if not _known_host(call):
             return page(400)
-        found = self.find(call.path)
-        if found is None or (call.path.startswith("/beta/") and not call.world.settings.beta):
+        found = self.find(call.path, beta=call.world.settings.beta)
+        if found is None:
             return self._redirected(call) or page(404)
         endpoint, call.params = found
         try:
@@ -82,7 +84,7 @@ class Router:
         return answer
 
     def _redirected(self, call: Call) -> Answer | None:
-        if call.path.endswith("/") or self.find(call.path + "/") is None:
+        if call.path.endswith("/") or self.find(call.path + "/", beta=call.world.settings.beta) is None:
             return None
         query = b"?" + call.raw_query if call.raw_query else b""
         target = call.path.encode() + b"/" + query

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from sandbox.__main__ import vendors
 from sandbox.client import AsyncSandboxControl, SandboxControl, SandboxRefused
 from sandbox.serving import SandboxServer
 from sandbox.tacticalrmm import create_app, load_seed
@@ -214,3 +215,9 @@ def test_the_command_line_serves_and_writes_its_port(tmp_path: Path) -> None:
     assert output.startswith("tacticalrmm sandbox on http://127.0.0.1:")
     assert key not in output
     assert [path.name for path in tmp_path.iterdir()] == ["port"]
+
+
+def test_vendors_are_found_by_their_folder() -> None:
+    """The command line offers every simulator, and not the shared control plane."""
+    assert "tacticalrmm" in vendors()
+    assert "control" not in vendors()

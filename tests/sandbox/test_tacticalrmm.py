@@ -234,3 +234,61 @@ def test_ten_concurrent_runs_are_ten_effects(caller: Caller) -> None:
     assert {detail["history_id"]: detail["args"][1] for detail in details} == {
         row_id: f"stdout={text}" for row_id, text in rows.items()
     }
+
+
+def test_an_agent_can_be_edited(caller: Caller) -> None:
+    """Good values show in list and detail, a bad one is a 400 that names the field and changes nothing."""
+    caller.control.patch_state(roles={"workflow": {"superuser": True}})
+    path = f"/agents/{caller.agents[HOST]}/"
+    done = (200, '"The agent was updated successfully"')
+    assert caller.call("PUT", path, {"maintenance_mode": "true", "description": "till", "site": 2}) == done
+    detail = json.loads(caller.call("GET", path)[1])
+    assert (detail["maintenance_mode"], detail["description"], detail["site_name"]) == (True, "till", "Annex")
+    status, text = caller.call("PUT", path, {"site": 99, "description": "never"})
+    assert (status, json.loads(text)) == (400, {"site": ['Invalid pk "99" - object does not exist.']})
+    assert caller.call("PUT", path, {"overdue_time": "x"})[0] == 400
+    assert json.loads(caller.call("GET", path)[1])["description"] == "till"
+
+
+def test_the_beta_api_is_off_by_default(caller: Caller) -> None:
+    """Its paths are an HTML 404 until the switch is set, and then show agents beyond the role's clients."""
+    assert caller.call("GET", "/beta/v1/agent/")[0] == 404
+    assert caller.call("GET", "/beta/v1/agent")[0] == 404
+    caller.control.patch_state(settings={"beta": True}, roles={"workflow": {"clients": [2]}})
+    assert json.loads(caller.call("GET", "/beta/v1/agent/?page_size=3&page=2")[1])["count"] == 8
+    assert json.loads(caller.call("GET", "/beta/v1/agent/?page_size=3&page=3")[1])["next"] is None
+
+
+def test_a_policy_shows_only_when_there_is_one(caller: Caller) -> None:
+    """The key is absent in rows of agents without a policy."""
+    caller.control.patch_state(agents={HOST: {"policy": 7}})
+    rows = {row["hostname"]: row for row in json.loads(caller.call("GET", "/agents/")[1])}
+    assert rows[HOST]["policy"] == 7
+    assert "policy" not in rows["HD-FRONT-02"]
+
+
+def test_status_follows_the_agents_state(caller: Caller) -> None:
+    """Online and slow agents are online; the moment last seen is older than the limit of the others."""
+    rows = {row["hostname"]: row for row in json.loads(caller.call("GET", "/agents/")[1])}
+    states = {name: rows[name]["status"] for name in (HOST, "HD-SLOW-05", "HD-XRAY-03", "HD-LAB-04")}
+    assert list(states.values()) == ["online", "online", "offline", "overdue"]
+    assert rows["HD-LAB-04"]["last_seen"] < rows["HD-XRAY-03"]["last_seen"] < rows[HOST]["last_seen"]
+
+
+@pytest.mark.parametrize("host", ["evil.example", "evil.example:80", "[::1]:80", ""])
+def test_a_foreign_host_name_is_refused(caller: Caller, host: str) -> None:
+    """Before any login, the answer is an HTML 400."""
+    status, text = caller.call("GET", "/agents/", headers={"Host": host})
+    assert (status, "Bad Request (400)" in text) == (400, True)
+
+
+def test_scripts_hide_and_show(caller: Caller) -> None:
+    """Hidden scripts appear on request, community scripts go on request, and 0 is no request."""
+
+    def names(query: str) -> set[str]:
+        return {row["name"] for row in json.loads(caller.call("GET", f"/scripts/{query}")[1])}
+
+    assert "Old cleanup" not in names("")
+    assert "Old cleanup" in names("?showHiddenScripts=true")
+    assert "Flush DNS" in names("?showCommunityScripts=0")
+    assert "Flush DNS" not in names("?showCommunityScripts=false")

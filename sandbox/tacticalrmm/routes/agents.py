@@ -3,24 +3,40 @@
 from datetime import UTC, datetime
 from typing import Any
 
+from sandbox.control import StateError
+from sandbox.control.records import checked
 from sandbox.tacticalrmm.access import in_scope, may, may_on_agent
 from sandbox.tacticalrmm.bus import Bus
 from sandbox.tacticalrmm.models import Agent
 from sandbox.tacticalrmm.render import agent_row, agent_short
 from sandbox.tacticalrmm.render_detail import agent_detail
 from sandbox.tacticalrmm.routing import Endpoint
-from sandbox.tacticalrmm.wire import Answer, Call, bad, missing, reply, whole
+from sandbox.tacticalrmm.wire import Answer, Call, Refused, bad, missing, reply, whole
 
 _PING_SECONDS = 7.5
-_BOOLEANS = ("maintenance_mode", "overdue_email_alert", "overdue_text_alert", "overdue_dashboard_alert")
-_EDITABLE = (
-    "policy",
-    "monitoring_type",
-    "description",
-    "offline_time",
-    "overdue_time",
-    "check_interval",
-    "site",
+_PLAIN = (str, int)
+_FLAGS: dict[Any, bool] = {1: True, 0: False, "true": True, "false": False, "1": True, "0": False}
+_BOOLEANS = (
+    "maintenance_mode",
+    "block_policy_inheritance",
+    "overdue_email_alert",
+    "overdue_text_alert",
+    "overdue_dashboard_alert",
+)
+_EDITABLE = frozenset(
+    (
+        *_BOOLEANS,
+        "policy",
+        "monitoring_type",
+        "description",
+        "offline_time",
+        "overdue_time",
+        "check_interval",
+        "time_zone",
+        "site",
+        "default_shell",
+        "default_shell_custom",
+    )
 )
 
 
@@ -54,17 +70,32 @@ async def get_agent(call: Call) -> Answer:
     return reply(agent_detail(call.world, call.agent))
 
 
+def _flag(value: Any) -> Any:
+    """Booleans as the server reads them from JSON and from forms; anything else stays what it is."""
+    return _FLAGS.get(value.lower() if isinstance(value, str) else value, value) if isinstance(value, _PLAIN) else value
+
+
+def _checked(call: Call, name: str, value: Any) -> Any:
+    """The value to store; raises the 400 that names the field."""
+    if name in _BOOLEANS:
+        value = _flag(value)
+    if name == "site" and value not in call.world.sites:
+        raise Refused(bad({name: [f'Invalid pk "{value}" - object does not exist.']}))
+    try:
+        return checked(Agent, {name: value})[name]
+    except StateError:
+        reason = "Must be a valid boolean." if name in _BOOLEANS else f'"{value}" is not a valid choice.'
+        raise Refused(bad({name: [reason]})) from None
+
+
 async def edit_agent(call: Call) -> Answer:
-    """Set any of the editable fields."""
+    """Set any of the editable fields; unknown ones are ignored."""
     agent, data = call.agent, call.data()
-    for name in _BOOLEANS:
-        if name in data and not isinstance(data[name], bool):
-            return bad({name: ["Must be a valid boolean."]})
-    if "maintenance_mode" in data:
-        agent.maintenance_mode = data["maintenance_mode"]
-    for name in _EDITABLE:
-        if name in data:
-            setattr(agent, name, data[name])
+    changes = {name: _checked(call, name, value) for name, value in data.items() if name in _EDITABLE}
+    for name, value in changes.items():
+        setattr(agent, name, value)
+    if changes:
+        call.world.effects.record("edit_agent", agent.agent_id, changes)
     return reply("The agent was updated successfully")
 
 

@@ -4,7 +4,7 @@ import os
 import sys
 from collections.abc import Sequence
 from importlib.metadata import version as installed
-from typing import Annotated, cast
+from typing import Annotated, Any, cast
 
 import typer
 from patchbay_client import PatchbayError
@@ -16,6 +16,8 @@ from server.cli.explaining import explained
 from server.cli.output import Output
 from server.cli.problems import Problem
 from server.cli.reading import refuse_secret_options
+from server.errors import DatabaseUnavailable
+from server.errors import PatchbayError as ServerError
 
 UsageError = cast("type[Exception]", typer.BadParameter.__bases__[0])
 """What typer raises for wrong usage; it gives the class no public name."""
@@ -66,27 +68,31 @@ def run(arguments: Sequence[str]) -> int:
     try:
         refuse_secret_options(arguments)
         ended = app(args=list(arguments), prog_name="patchbay", standalone_mode=False)
-        return ended if isinstance(ended, int) else ExitCode.OK
-    except Problem as problem:
-        output.error(problem.message, {"exit_code": int(problem.code)}, problem.detail)
-        return problem.code
-    except PatchbayError as error:
-        code = code_for(error)
-        output.error(str(error), {"exit_code": int(code), **explained(error)})
-        return code
-    except UsageError as error:
-        return _misused(output, error)
     except (KeyboardInterrupt, typer.Abort):
         output.error("interrupted", {"exit_code": int(ExitCode.INTERRUPTED)})
         return ExitCode.INTERRUPTED
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # the reader has what it wanted
         return ExitCode.OK
+    except (Problem, PatchbayError, ServerError, UsageError) as error:
+        code, facts, detail = _told(error)
+        output.error(_text(error), {"exit_code": int(code), **facts}, detail)
+        return code
+    return ended if isinstance(ended, int) else ExitCode.OK
 
 
-def _misused(output: Output, error: Exception) -> int:
-    message = getattr(error, "format_message", error.__str__)()
-    context = getattr(error, "ctx", None)
-    usage = context.get_usage() if context is not None else ""
-    output.error(message, {"exit_code": int(ExitCode.BAD_INPUT)}, usage)
-    return ExitCode.BAD_INPUT
+def _told(error: Exception) -> tuple[ExitCode, dict[str, Any], str]:
+    """Returns the exit code of an error, its facts, and lines to show below its message."""
+    if isinstance(error, Problem):
+        return error.code, {}, error.detail
+    if isinstance(error, PatchbayError):
+        return code_for(error), explained(error), ""
+    if isinstance(error, DatabaseUnavailable):
+        return ExitCode.SERVER_UNAVAILABLE, {}, ""
+    context = getattr(error, "ctx", None)  # of wrong usage
+    return ExitCode.BAD_INPUT, {}, context.get_usage() if context is not None else ""
+
+
+def _text(error: Exception) -> str:
+    text: str = getattr(error, "format_message", error.__str__)()
+    return text

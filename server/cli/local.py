@@ -61,29 +61,25 @@ async def _stay(folder: Path, listen: str, output: Output) -> None:
         loop.add_signal_handler(number, told_to_stop.set)
     output.notice("starting database, server and simulated vendor")
     async with staged(folder, listen) as stage:
-        key_file = folder / "up-api-key"
-        write_private(key_file, stage.api_key or "")
-        try:
-            facts = {"server": stage.target, "api_key": stage.api_key, "api_key_file": str(key_file)}
-            output.answer(
-                facts | {"tenant": TENANT, "vendor": stage.vendor_url},
-                lambda: _show_calls(output, stage, key_file),
-            )
-            await told_to_stop.wait()
-        finally:
-            key_file.unlink(missing_ok=True)
+        key = await asyncio.to_thread(stage.key_file.read_text, encoding="utf-8")
+        facts = {"server": stage.target, "tenant": TENANT, "vendor": stage.vendor_url}
+        output.answer(
+            facts | {"api_key": key.strip(), "api_key_file": str(stage.key_file)},
+            lambda: _show_calls(output, stage, key.strip()),
+        )
+        await told_to_stop.wait()
     output.notice("stopped")
 
 
-def _show_calls(output: Output, stage: Stage, key_file: Path) -> None:
-    file, target = shlex.quote(str(key_file)), stage.target
+def _show_calls(output: Output, stage: Stage, key: str) -> None:
+    file, target = shlex.quote(str(stage.key_file)), stage.target
     output.line(f"Patchbay listens on {target} for tenant {TENANT}.", style="bold")
     output.line(f"The simulated Tactical RMM server is at {stage.vendor_url}.")
-    output.line(f"API key: {stage.api_key}")
+    output.line(f"API key, for everything: {key}")
     for title, call in (
         ("Command line", f"patchbay execute {FIND} --server {target} --tenant {TENANT} --api-key-file {file}"),
         ("grpcurl", _GRPCURL.format(file=file, tenant=TENANT, action=FIND, target=target)),
-        ("Python", _PYTHON.format(file=str(key_file), tenant=TENANT, action=FIND, target=target)),
+        ("Python", _PYTHON.format(file=stage.key_file, tenant=TENANT, action=FIND, target=target)),
     ):
         output.line(f"\n{title}", style="bold")
         output.line(call)
@@ -112,10 +108,3 @@ def _folder(wanted: Path | None) -> Iterator[Path]:
     else:
         wanted.mkdir(mode=0o700, parents=True, exist_ok=True)
         yield wanted.resolve()
-
-
-def write_private(file: Path, text: str) -> None:
-    """Writes a file that only its owner can read."""
-    file.unlink(missing_ok=True)
-    file.touch(mode=0o600, exist_ok=False)
-    file.write_text(text, encoding="utf-8")

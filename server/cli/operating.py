@@ -44,13 +44,9 @@ def settings_from(**given: Any) -> Any:
     """Returns the server's settings: those given, the rest from the environment.
 
     Raises:
-        Problem: A setting makes no sense.
+        SettingInvalid: A setting makes no sense.
     """
-    settings = part_of_server("server.settings", "Settings")
-    try:
-        return settings.from_env(**{name: value for name, value in given.items() if value is not None})
-    except ValueError as error:
-        raise Problem(str(error)) from None
+    return part_of_server("server.settings", "Settings").from_env(**given)
 
 
 def serve(
@@ -77,9 +73,14 @@ def migrate(environment: Environment, data_dir: DataOption = None) -> None:
 
 
 def rotate(environment: Environment, data_dir: DataOption = None) -> None:
-    """Encrypts every stored credential anew with the newest master key."""
-    _ended(part_of_server("server.app", "rotate_secrets"), settings_from(data_dir=data_dir))
-    environment.output.answer({"rotated": True}, lambda: environment.output.line("all secrets are rotated"))
+    """Wraps every stored secret by the current master key."""
+    done = part_of_server("server.app", "rotate")(settings_from(data_dir=data_dir))
+    output, left = environment.output, dict(done.left)
+    told = f"{done.rewrapped} secrets are wrapped by the current master key"
+    output.answer({"rewrapped": done.rewrapped, "left": left}, lambda: output.line(told))
+    if left:
+        keys = ", ".join(f"{count} of key {key}" for key, count in left.items())
+        raise Problem(f"secrets that no master key at hand opens: {keys}", ExitCode.ACTION_FAILED)
 
 
 def _ended(run: Callable[[Any], int | None], settings: Any) -> None:

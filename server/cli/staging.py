@@ -14,7 +14,7 @@ from server.cli.operating import part_of_server
 TENANT = "demo"
 PROVIDER = "tacticalrmm"
 LOOPBACK = "127.0.0.0/8"
-_OWN = {"database_url": None, "workers": 1, "auth": "required", "reflection": True}
+KEY_FILE = "operator-key"
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -23,14 +23,14 @@ class Stage:
 
     Attributes:
         target: Host and port of the server.
-        api_key: A key that may do everything.
+        key_file: File with a key that may do everything, readable by its owner only.
         vendor_url: Address of the simulated Tactical RMM server.
         vendor: Its control plane (`sandbox.client.AsyncSandboxControl`).
         patchbay: A client of the server, for the tenant `demo`.
     """
 
     target: str
-    api_key: str | None = dataclasses.field(repr=False)
+    key_file: Path
     vendor_url: str
     vendor: Any
     patchbay: AsyncPatchbay
@@ -47,31 +47,35 @@ async def staged(folder: Path, listen: str) -> AsyncIterator[Stage]:
     sandbox = part_of_server("sandbox.serving", "SandboxServer")
     simulator = part_of_server("sandbox.tacticalrmm", "create_app")
     control = part_of_server("sandbox.client", "AsyncSandboxControl")
-    start_server = part_of_server("server.app", "start_server")
-    async with sandbox(await asyncio.to_thread(simulator)) as vendor:
-        handle = await start_server(own_settings(folder, listen))
-        try:
-            async with AsyncPatchbay(handle.target, api_key=handle.api_key, tenant=TENANT) as patchbay:
-                yield await _connected(handle, vendor.url, control(vendor.url), patchbay)
-        finally:
-            await handle.stop()
+    running_server = part_of_server("server.app", "running_server")
+    part_of_server("server.logs", "configure")("warning", "text")
+    settings = own_settings(folder, listen)
+    async with sandbox(await asyncio.to_thread(simulator)) as vendor, running_server(settings) as server:
+        key = await asyncio.to_thread(settings.bootstrap_key_file.read_text, encoding="utf-8")
+        async with AsyncPatchbay(server.target, api_key=key, tenant=TENANT) as patchbay:
+            stage = Stage(
+                target=server.target,
+                key_file=settings.bootstrap_key_file,
+                vendor_url=vendor.url,
+                vendor=control(vendor.url),
+                patchbay=patchbay,
+            )
+            await _connect(stage)
+            yield stage
 
 
 def own_settings(folder: Path, listen: str) -> Any:
-    """Returns settings with the embedded database in a folder, whatever the environment says about a real one."""
+    """Returns settings with everything in one folder, whatever the environment says about a real installation."""
     kind = part_of_server("server.settings", "Settings")
-    wanted = {**_OWN, "listen": listen, "data_dir": folder}
-    settings = kind.from_env(listen=listen, data_dir=folder)
-    return dataclasses.replace(settings, **wanted)
+    return kind(listen=listen, data_dir=folder, auth="required", bootstrap_key_file=folder / KEY_FILE)
 
 
-async def _connected(handle: Any, url: str, vendor: Any, patchbay: AsyncPatchbay) -> Stage:
-    await patchbay.tenants.create(TENANT)
-    credentials = await vendor.credentials()
-    await patchbay.connections.connect(
+async def _connect(stage: Stage) -> None:
+    await stage.patchbay.tenants.create(TENANT)
+    credentials = await stage.vendor.credentials()
+    await stage.patchbay.connections.connect(
         PROVIDER,
-        {"instance_url": url, "api_key": credentials["api_key"]},
+        {"instance_url": stage.vendor_url, "api_key": credentials["api_key"]},
         private_networks=[LOOPBACK],
         plain_http=True,
     )
-    return Stage(target=handle.target, api_key=handle.api_key, vendor_url=url, vendor=vendor, patchbay=patchbay)

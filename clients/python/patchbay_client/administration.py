@@ -22,9 +22,7 @@ class NewApiKey:
     secret: str = field(repr=False)
 
 
-def get_catalog(
-    session: Session, *, tenant: str | None = None, etag: str = ""
-) -> Plan[v1.GetCatalogResponse]:
+def get_catalog(session: Session, *, tenant: str | None = None, etag: str = "") -> Plan[v1.GetCatalogResponse]:
     """Returns all groups with their availability and actions; `not_modified` when `etag` is current."""
     request = v1.GetCatalogRequest(tenant=session.tenant_of(tenant), etag=etag)
     return (yield from asked(session, calls.GET_CATALOG, request))

@@ -180,9 +180,7 @@ class AsyncPatchbay:
         options: Sequence[tuple[str, Any]] = (),
     ) -> None:
         session = Session(tenant=tenant, timeout=timeout, execute_timeout=execute_timeout, outage=outage)
-        self._runner = AsyncRunner(
-            lambda: _open(target, tls_for(target, tls), options), session, metadata_for(api_key)
-        )
+        self._runner = AsyncRunner(lambda: _open(target, tls_for(target, tls), options), session, metadata_for(api_key))
         self.executions = AsyncExecutions(self._runner)
         self.connections = AsyncConnections(self._runner)
         self.keys = AsyncKeys(self._runner)

@@ -46,9 +46,7 @@ EXECUTE_ACTION = Method(
     v1.ExecuteActionResponse,
     repeatable=False,
 )
-GET_EXECUTION = Method(
-    "/patchbay.v1.ActionExecutor/GetExecution", v1.GetExecutionRequest, v1.GetExecutionResponse
-)
+GET_EXECUTION = Method("/patchbay.v1.ActionExecutor/GetExecution", v1.GetExecutionRequest, v1.GetExecutionResponse)
 LIST_EXECUTIONS = Method(
     "/patchbay.v1.ActionExecutor/ListExecutions", v1.ListExecutionsRequest, v1.ListExecutionsResponse
 )
@@ -62,9 +60,7 @@ VALIDATE_ACTION = Method(
     "/patchbay.v1.ActionExecutor/ValidateAction", v1.ValidateActionRequest, v1.ValidateActionResponse
 )
 
-LIST_PROVIDERS = Method(
-    "/patchbay.v1.Connections/ListProviders", v1.ListProvidersRequest, v1.ListProvidersResponse
-)
+LIST_PROVIDERS = Method("/patchbay.v1.Connections/ListProviders", v1.ListProvidersRequest, v1.ListProvidersResponse)
 CONNECT = Method("/patchbay.v1.Connections/Connect", v1.ConnectRequest, v1.ConnectResponse, repeatable=False)
 TEST_CONNECTION = Method(
     "/patchbay.v1.Connections/TestConnection",

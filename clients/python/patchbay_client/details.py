@@ -132,8 +132,7 @@ def _collected(details: Iterable[AnyDetail]) -> Details:
         facts=_facts(info, Help.parse(found.get("google.rpc.Help", b""))),
         retry_after=None if retry.retry_delay is None else retry.retry_delay.total_seconds(),
         violations=tuple(
-            Violation(field=item.field, message=item.description, rule=item.reason)
-            for item in bad.field_violations
+            Violation(field=item.field, message=item.description, rule=item.reason) for item in bad.field_violations
         ),
     )
 

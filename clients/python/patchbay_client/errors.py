@@ -205,7 +205,5 @@ def refusal(status: grpc.StatusCode, message: str, details: Details) -> CallRefu
     if status is grpc.StatusCode.ALREADY_EXISTS and details.reason.startswith("IDEMPOTENCY_KEY_"):
         return KeyReused(status, message, details)
     if not details.reason and any(sign in message for sign in _BROKEN_STREAM):
-        return Unavailable(
-            status, message, details
-        )  # the transport reports a lost connection in many statuses
+        return Unavailable(status, message, details)  # the transport reports a lost connection in many statuses
     return _BY_STATUS.get(status, ServerDefect)(status, message, details)

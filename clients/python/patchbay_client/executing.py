@@ -118,9 +118,7 @@ def payload(inputs: Input | None) -> v1.Payload | None:
     return v1.Payload(proto=inputs) if isinstance(inputs, bytes) else v1.Payload(json=to_struct(inputs))
 
 
-def _run_context(
-    run: str, step: str, iteration: int | str | Sequence[int | str], attempt: int
-) -> v1.RunContext | None:
+def _run_context(run: str, step: str, iteration: int | str | Sequence[int | str], attempt: int) -> v1.RunContext | None:
     if not (run or step or attempt):
         return None
     indexes = (iteration,) if isinstance(iteration, int | str) else iteration

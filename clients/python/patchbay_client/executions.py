@@ -121,9 +121,7 @@ def resolve_execution(
     Raises:
         WrongState: Its outcome is not unknown.
     """
-    request = v1.ResolveExecutionRequest(
-        tenant=session.tenant_of(tenant), id=execution_id, reason=reason, actor=actor
-    )
+    request = v1.ResolveExecutionRequest(tenant=session.tenant_of(tenant), id=execution_id, reason=reason, actor=actor)
     if verdict == "succeeded":
         request.succeeded = payload(output) or v1.Payload()
     else:

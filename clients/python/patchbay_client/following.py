@@ -31,9 +31,7 @@ def carried_through(
             request.in_flight = v1.InFlightMode.ATTACH if wait else v1.InFlightMode.RETURN
 
 
-def _attached(
-    request: v1.ExecuteActionRequest, deadline: Deadline, outage: Outage, *, wait: bool
-) -> Plan[Execution]:
+def _attached(request: v1.ExecuteActionRequest, deadline: Deadline, outage: Outage, *, wait: bool) -> Plan[Execution]:
     answer = yield from ask(calls.EXECUTE_ACTION, request, deadline.left())
     execution = Execution(answer.execution or v1.Execution())
     if _interrupted(execution):

@@ -1,0 +1,1 @@
+"""Recorded once: every rule of execution, against real PostgreSQL, gRPC and HTTP."""

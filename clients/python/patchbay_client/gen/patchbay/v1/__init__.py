@@ -1105,16 +1105,12 @@ class ActionDefinition(betterproto2.Message):
     Schema of the output.
     """
 
-    ui_schema: "__google__protobuf__.Struct | None" = betterproto2.field(
-        15, betterproto2.TYPE_MESSAGE, optional=True
-    )
+    ui_schema: "__google__protobuf__.Struct | None" = betterproto2.field(15, betterproto2.TYPE_MESSAGE, optional=True)
     """
     Order, groups, widgets of the input form, as a JSON object keyed by field name.
     """
 
-    examples: "list[__google__protobuf__.Struct]" = betterproto2.field(
-        16, betterproto2.TYPE_MESSAGE, repeated=True
-    )
+    examples: "list[__google__protobuf__.Struct]" = betterproto2.field(16, betterproto2.TYPE_MESSAGE, repeated=True)
     """
     Complete inputs to start from.
     """
@@ -1450,9 +1446,7 @@ class CatalogAction(betterproto2.Message):
     What it does.
     """
 
-    effect: "EffectClass" = betterproto2.field(
-        5, betterproto2.TYPE_ENUM, default_factory=lambda: EffectClass(0)
-    )
+    effect: "EffectClass" = betterproto2.field(5, betterproto2.TYPE_ENUM, default_factory=lambda: EffectClass(0))
     """
     What repeating it does.
     """
@@ -1609,9 +1603,7 @@ class Connection(betterproto2.Message):
     When the vendor last accepted the credentials. Unset: never.
     """
 
-    settings: "__google__protobuf__.Struct | None" = betterproto2.field(
-        7, betterproto2.TYPE_MESSAGE, optional=True
-    )
+    settings: "__google__protobuf__.Struct | None" = betterproto2.field(7, betterproto2.TYPE_MESSAGE, optional=True)
     """
     Settings without secrets.
     """
@@ -1646,9 +1638,7 @@ class ConnectRequest(betterproto2.Message):
     Provider, from ListProviders.
     """
 
-    settings: "__google__protobuf__.Struct | None" = betterproto2.field(
-        3, betterproto2.TYPE_MESSAGE, optional=True
-    )
+    settings: "__google__protobuf__.Struct | None" = betterproto2.field(3, betterproto2.TYPE_MESSAGE, optional=True)
     """
     Settings and credentials, valid under the provider's schema.
     """
@@ -1915,9 +1905,7 @@ class ExecuteActionRequest(betterproto2.Message):
     On whose behalf, as the caller knows the person. Empty: the caller itself.
     """
 
-    in_flight: "InFlightMode" = betterproto2.field(
-        8, betterproto2.TYPE_ENUM, default_factory=lambda: InFlightMode(0)
-    )
+    in_flight: "InFlightMode" = betterproto2.field(8, betterproto2.TYPE_ENUM, default_factory=lambda: InFlightMode(0))
     """
     What to do when the key is in flight.
     """
@@ -1972,9 +1960,7 @@ class Execution(betterproto2.Message):
     Version of the action.
     """
 
-    state: "ExecutionState" = betterproto2.field(
-        5, betterproto2.TYPE_ENUM, default_factory=lambda: ExecutionState(0)
-    )
+    state: "ExecutionState" = betterproto2.field(5, betterproto2.TYPE_ENUM, default_factory=lambda: ExecutionState(0))
     """
     Where it stands.
     """
@@ -2044,9 +2030,7 @@ class Execution(betterproto2.Message):
     When the outcome was recorded. Unset while RUNNING.
     """
 
-    effect_class: "EffectClass" = betterproto2.field(
-        17, betterproto2.TYPE_ENUM, default_factory=lambda: EffectClass(0)
-    )
+    effect_class: "EffectClass" = betterproto2.field(17, betterproto2.TYPE_ENUM, default_factory=lambda: EffectClass(0))
     """
     What repeating the action does.
     """
@@ -2061,9 +2045,7 @@ class Execution(betterproto2.Message):
     On whose behalf.
     """
 
-    input: "__google__protobuf__.Struct | None" = betterproto2.field(
-        20, betterproto2.TYPE_MESSAGE, optional=True
-    )
+    input: "__google__protobuf__.Struct | None" = betterproto2.field(20, betterproto2.TYPE_MESSAGE, optional=True)
     """
     The input as stored, secrets masked. Set by GetExecution only, until retention drops it.
     """
@@ -2227,9 +2209,7 @@ class FieldOption(betterproto2.Message):
     One choice.
     """
 
-    value: "__google__protobuf__.Value | None" = betterproto2.field(
-        1, betterproto2.TYPE_MESSAGE, optional=True
-    )
+    value: "__google__protobuf__.Value | None" = betterproto2.field(1, betterproto2.TYPE_MESSAGE, optional=True)
     """
     Value to put into the field.
     """
@@ -2377,9 +2357,7 @@ class GetExecutionRequest(betterproto2.Message):
     Its id.
     """
 
-    idempotency_key: "str | None" = betterproto2.field(
-        3, betterproto2.TYPE_STRING, optional=True, group="name"
-    )
+    idempotency_key: "str | None" = betterproto2.field(3, betterproto2.TYPE_STRING, optional=True, group="name")
     """
     Its key.
     """
@@ -2505,9 +2483,7 @@ class ListExecutionsRequest(betterproto2.Message):
     Only this action. Empty: all.
     """
 
-    state: "ExecutionState" = betterproto2.field(
-        3, betterproto2.TYPE_ENUM, default_factory=lambda: ExecutionState(0)
-    )
+    state: "ExecutionState" = betterproto2.field(3, betterproto2.TYPE_ENUM, default_factory=lambda: ExecutionState(0))
     """
     Only this state. Unspecified: all.
     """
@@ -2592,9 +2568,7 @@ class ListFieldOptionsRequest(betterproto2.Message):
     Token of the page, from the answer before. Empty: the first.
     """
 
-    inputs: "__google__protobuf__.Struct | None" = betterproto2.field(
-        8, betterproto2.TYPE_MESSAGE, optional=True
-    )
+    inputs: "__google__protobuf__.Struct | None" = betterproto2.field(8, betterproto2.TYPE_MESSAGE, optional=True)
     """
     What has been filled in so far, for pickers that depend on other fields.
     """
@@ -2972,16 +2946,12 @@ class ResolveExecutionRequest(betterproto2.Message):
     Id of the execution.
     """
 
-    succeeded: "Payload | None" = betterproto2.field(
-        3, betterproto2.TYPE_MESSAGE, optional=True, group="verdict"
-    )
+    succeeded: "Payload | None" = betterproto2.field(3, betterproto2.TYPE_MESSAGE, optional=True, group="verdict")
     """
     It happened; the output as far as it is known. May be empty.
     """
 
-    failed: "FailedVerdict | None" = betterproto2.field(
-        4, betterproto2.TYPE_MESSAGE, optional=True, group="verdict"
-    )
+    failed: "FailedVerdict | None" = betterproto2.field(4, betterproto2.TYPE_MESSAGE, optional=True, group="verdict")
     """
     It did not happen, or only in part.
     """
@@ -3187,9 +3157,7 @@ class ValidateActionResponse(betterproto2.Message):
     What would happen.
     """
 
-    input: "__google__protobuf__.Struct | None" = betterproto2.field(
-        1, betterproto2.TYPE_MESSAGE, optional=True
-    )
+    input: "__google__protobuf__.Struct | None" = betterproto2.field(1, betterproto2.TYPE_MESSAGE, optional=True)
     """
     The input after defaults, secrets masked.
     """
@@ -3204,9 +3172,7 @@ class ValidateActionResponse(betterproto2.Message):
     Version that would be executed.
     """
 
-    effect_class: "EffectClass" = betterproto2.field(
-        4, betterproto2.TYPE_ENUM, default_factory=lambda: EffectClass(0)
-    )
+    effect_class: "EffectClass" = betterproto2.field(4, betterproto2.TYPE_ENUM, default_factory=lambda: EffectClass(0))
     """
     What repeating it does.
     """
@@ -3326,23 +3292,17 @@ class WatchCatalogResponse(betterproto2.Message):
     Identifies the state after this event; pass it as `resume_from`.
     """
 
-    snapshot: "CatalogSnapshot | None" = betterproto2.field(
-        2, betterproto2.TYPE_MESSAGE, optional=True, group="event"
-    )
+    snapshot: "CatalogSnapshot | None" = betterproto2.field(2, betterproto2.TYPE_MESSAGE, optional=True, group="event")
     """
     All groups, at the start or when a resume was not possible.
     """
 
-    change: "AvailabilityChange | None" = betterproto2.field(
-        3, betterproto2.TYPE_MESSAGE, optional=True, group="event"
-    )
+    change: "AvailabilityChange | None" = betterproto2.field(3, betterproto2.TYPE_MESSAGE, optional=True, group="event")
     """
     One group's availability changed.
     """
 
-    heartbeat: "Heartbeat | None" = betterproto2.field(
-        4, betterproto2.TYPE_MESSAGE, optional=True, group="event"
-    )
+    heartbeat: "Heartbeat | None" = betterproto2.field(4, betterproto2.TYPE_MESSAGE, optional=True, group="event")
     """
     Nothing happened; the stream is alive. Sent every 15 seconds.
     """

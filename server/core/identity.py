@@ -61,9 +61,7 @@ class Authenticator:
         self._keys = keys
         self._tokens = tokens
         self._clock = clock
-        self._may_be_open = (
-            mode == "auto" and tokens is None and bool(listen) and all(map(is_loopback_target, listen))
-        )
+        self._may_be_open = mode == "auto" and tokens is None and bool(listen) and all(map(is_loopback_target, listen))
         self._open_until = 0.0
         self._kept: OrderedDict[str, _Kept] = OrderedDict()
         self._epoch = 0

@@ -15,7 +15,7 @@ from server.core.addresses import is_loopback_name
 from server.core.refusals import Refusal
 from server.errors import PatchbayError
 
-log = structlog.get_logger(__name__)
+_log = structlog.get_logger(__name__)
 
 Fetch = Callable[[str], Awaitable[Mapping[str, Any]]]
 """`await fetch(url)`: the JWKS document; raises KeysUnavailable."""
@@ -54,9 +54,7 @@ def check_url(url: str, *, allow_loopback_http: bool) -> None:
         return
     if parts.scheme == "http" and allow_loopback_http and is_loopback_name(parts.hostname or ""):
         return
-    raise UrlRefused(
-        "the JWKS address must be https; http counts for loopback only, where the settings allow it"
-    )
+    raise UrlRefused("the JWKS address must be https; http counts for loopback only, where the settings allow it")
 
 
 async def fetch_document(url: str, ca_file: str = "") -> Mapping[str, Any]:
@@ -147,7 +145,7 @@ class KeySet:
 
     def _renew(self) -> asyncio.Task[None] | None:
         """Starts a fetch unless one runs or the last try is too recent; returns the one to wait for."""
-        if self._fetching is None:
+        if self._fetching is None or self._fetching.done():
             if self._tried is not None and self._clock() - self._tried < self._policy.pause:
                 return None
             self._tried = self._clock()
@@ -160,9 +158,7 @@ class KeySet:
             self._keys = tuple(key for key in document["keys"] if _usable(key))
             self._fetched = self._clock()
         except KeysUnavailable as error:
-            log.warning("issuer keys not fetched", error=str(error))
-        finally:
-            self._fetching = None
+            _log.warning("issuer_keys_not_fetched", error=str(error))
 
 
 def _usable(key: Any) -> bool:

@@ -88,17 +88,13 @@ class JwtVerifier:
         UrlRefused: The JWKS address is not one that keys may be fetched from.
     """
 
-    def __init__(
-        self, settings: JwtSettings, keys: KeySet | None = None, *, wall: Callable[[], float] = time
-    ) -> None:
+    def __init__(self, settings: JwtSettings, keys: KeySet | None = None, *, wall: Callable[[], float] = time) -> None:
         foreign = sorted(set(settings.algorithms) - set(ALGORITHMS))
         if foreign or not settings.algorithms:
             raise ValueError(f"token algorithms must be some of {', '.join(ALGORITHMS)}")
         check_url(settings.jwks_url, allow_loopback_http=settings.allow_loopback_http)
         self._settings = settings
-        self._keys = keys or KeySet(
-            settings.jwks_url, fetch=partial(fetch_document, ca_file=settings.ca_file)
-        )
+        self._keys = keys or KeySet(settings.jwks_url, fetch=partial(fetch_document, ca_file=settings.ca_file))
         self._wall = wall
         self._remembered: OrderedDict[bytes, _Remembered] = OrderedDict()
 
@@ -108,8 +104,8 @@ class JwtVerifier:
 
     async def verify(self, token: str, peer: str) -> Caller:
         """Returns the caller of a token; raises Refusal CREDENTIALS_INVALID or CREDENTIALS_EXPIRED."""
-        if len(token) > _LONGEST_TOKEN:
-            raise _invalid("is too long")
+        if len(token) > _LONGEST_TOKEN or not token.isascii():
+            raise _invalid("is too long or holds characters that no token has")
         digest = hashlib.sha256(token.encode()).digest()
         caller = await self._recall(digest) or await self._verify(token, digest)
         return replace(caller, peer=peer)
@@ -132,9 +128,7 @@ class JwtVerifier:
         claims = self._claims(token, _public_key(key, algorithm), algorithm)
         caller = self._caller(claims)
         expires = float(claims["exp"]) + self._settings.leeway
-        self._remembered[digest] = _Remembered(
-            caller, key, key_id, expires, monotonic() + _REMEMBERED_SECONDS
-        )
+        self._remembered[digest] = _Remembered(caller, key, key_id, expires, monotonic() + _REMEMBERED_SECONDS)
         while len(self._remembered) > _REMEMBERED:
             self._remembered.popitem(last=False)
         return caller
@@ -175,11 +169,7 @@ class JwtVerifier:
 
     def _caller(self, claims: Mapping[str, Any]) -> Caller:
         subject = claims["sub"]
-        if (
-            not isinstance(subject, str)
-            or not subject.isprintable()
-            or not 0 < len(subject) <= _LONGEST_SUBJECT
-        ):
+        if not isinstance(subject, str) or not subject.isprintable() or not 0 < len(subject) <= _LONGEST_SUBJECT:
             raise _invalid("has a subject that cannot be used as a name")
         return Caller(
             name=f"jwt:{subject}",

@@ -25,7 +25,7 @@ KEY_BYTES = 32
 _ID = re.compile(r"[a-z0-9][a-z0-9._-]{0,31}")
 _Signature = tuple[int, int, int]
 
-log = structlog.get_logger(__name__)
+_log = structlog.get_logger(__name__)
 
 
 class MasterKeyInvalid(PatchbayError):
@@ -40,9 +40,7 @@ class MasterKeyUnknown(PatchbayError):
     """
 
     def __init__(self, key_id: str) -> None:
-        super().__init__(
-            f"master key `{key_id}` is not loaded; add it to the master keys to read what it wrapped"
-        )
+        super().__init__(f"master key `{key_id}` is not loaded; add it to the master keys to read what it wrapped")
         self.key_id = key_id
 
 
@@ -104,7 +102,7 @@ class MasterKeys:
                 return
             keys = _parse(_read_private(self._file), str(self._file))
         except (OSError, MasterKeyInvalid) as defect:
-            log.warning("master key file cannot be read again, keeping the keys at hand", error=str(defect))
+            _log.warning("master_key_file_unusable", error=str(defect))
             return
         self._keys, self._signature = keys, signature
 

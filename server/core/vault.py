@@ -82,9 +82,7 @@ class StoredSecret:
 class RotatableSecrets(Protocol):
     """A table of secrets."""
 
-    async def wrapped_by_others(
-        self, key_id: str, after: tuple[Any, ...] | None, limit: int
-    ) -> Sequence[StoredSecret]:
+    async def wrapped_by_others(self, key_id: str, after: tuple[Any, ...] | None, limit: int) -> Sequence[StoredSecret]:
         """Returns rows that another master key wrapped, by position, after the given one."""
 
     async def rewrap(self, changes: Sequence[tuple[StoredSecret, Sealed]]) -> int:
@@ -173,9 +171,7 @@ async def rotate_secrets(keys: MasterKeys, tables: Sequence[RotatableSecrets], b
     return Rotation(rewrapped, dict(left))
 
 
-def _wrap(
-    keys: MasterKeys, data_key: bytes, context: SecretContext, nonce: bytes, ciphertext: bytes
-) -> Sealed:
+def _wrap(keys: MasterKeys, data_key: bytes, context: SecretContext, nonce: bytes, ciphertext: bytes) -> Sealed:
     key_id, key_nonce = keys.current, secrets.token_bytes(_NONCE_BYTES)
     wrapped = AESGCM(keys.key(key_id)).encrypt(key_nonce, data_key, context.bind(f"key {key_id}"))
     return Sealed(key_id=key_id, key_nonce=key_nonce, wrapped_key=wrapped, nonce=nonce, ciphertext=ciphertext)

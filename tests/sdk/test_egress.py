@@ -4,11 +4,12 @@ import socket
 
 import aiohttp
 import pytest
+from aiohttp.abc import AbstractResolver, ResolveResult
 
 from server.sdk.failures import ActionFailure, Effect
 from server.sdk.http import EgressGrant, HttpPool
 from server.sdk.http.flight import Flight, MarkingConnector, flights
-from server.sdk.http.guard import AddressRefused, GuardedResolver, guarded_sockets
+from server.sdk.http.guard import AddressRefused, guarded_sockets
 from server.sdk.scope import entered
 from tests.sdk.conftest import LOOPBACK, Bound, Names, scope
 from tests.sdk.vendor import Act, answer, vendor
@@ -134,16 +135,21 @@ async def test_plain_http_needs_a_grant(bound: Bound) -> None:
 async def test_last_gate_holds_alone() -> None:
     """Even with a resolver that checks nothing, the socket for a refused address is never made."""
 
-    class Blind(GuardedResolver):
-        async def resolve(self, host: str, port: int = 0, **_more: object) -> list[aiohttp.abc.ResolveResult]:
+    class Blind(AbstractResolver):
+        async def resolve(
+            self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_INET
+        ) -> list[ResolveResult]:
             return [
-                {"hostname": host, "host": "127.0.0.1", "port": port, "family": socket.AF_INET, "proto": 6, "flags": 0}
+                ResolveResult(
+                    hostname=host, host="127.0.0.1", port=port, family=family or socket.AF_INET, proto=6, flags=0
+                )
             ]
 
+        async def close(self) -> None:
+            """Holds nothing."""
+
     async with vendor() as server:
-        connector = MarkingConnector(
-            resolver=Blind(EgressGrant(), Names()), socket_factory=guarded_sockets(EgressGrant())
-        )
+        connector = MarkingConnector(resolver=Blind(), socket_factory=guarded_sockets(EgressGrant()))
         async with aiohttp.ClientSession(connector=connector) as session:
             flights.set(Flight(scope(), writes=False))
             with pytest.raises(aiohttp.ClientConnectorError) as raised:

@@ -78,6 +78,8 @@ def run(arguments: Sequence[str]) -> int:
         code, facts, detail = _told(error)
         output.error(_text(error), {"exit_code": int(code), **facts}, detail)
         return code
+    if ended == ExitCode.INTERRUPTED:
+        output.error("interrupted", {"exit_code": int(ExitCode.INTERRUPTED)})
     return ended if isinstance(ended, int) else ExitCode.OK
 
 

@@ -84,11 +84,12 @@ def connect(
 
     Secrets are asked for without being shown, or read with the other settings from standard input (`--settings -`).
     """
+    assigned = [_assignment(text) for text in assignments or ()]
+    values = _given(settings)
     chosen = _provider(environment, provider)
     asked = questions(_schema(chosen))
-    values = _given(settings)
-    for path, value in map(_assignment, assignments or ()):
-        _refuse_secret(path, asked)
+    for path, value in assigned:
+        _refuse_secret(path, secret=any(each.secret and each.path == path for each in asked))
         put(values, path, value)
     if not settings:
         _interview(environment.output, asked, values)
@@ -117,16 +118,13 @@ def _given(settings: str) -> dict[str, Any]:
 def _assignment(text: str) -> tuple[str, Any]:
     name, sign, value = text.partition("=")
     if not sign or not name:
-        raise Problem(f"--set takes NAME=VALUE, and got {name!r}")
-    try:
-        return name, json.loads(value) if value in {"true", "false"} else value
-    except json.JSONDecodeError:
-        return name, value
+        raise Problem("--set takes NAME=VALUE")
+    _refuse_secret(name, secret=is_secret_name(name))
+    return name, value == "true" if value in {"true", "false"} else value
 
 
-def _refuse_secret(path: str, asked: list[Question]) -> None:
-    secret = any(question.path == path and question.secret for question in asked)
-    if secret or is_secret_name(path):
+def _refuse_secret(path: str, *, secret: bool) -> None:
+    if secret:
         raise Problem(f"{path} is a secret: leave it out to be asked for it, or use --settings -")
 
 

@@ -24,7 +24,7 @@ def create_key(
     of_tenant: Annotated[
         list[str] | None, typer.Option("--for-tenant", help="Tenant it may name, may be repeated. Default: yours.")
     ] = None,
-    days: Annotated[int, typer.Option("--days", min=1, help="Days until it ends. Default: never.")] = 0,
+    days: Annotated[int | None, typer.Option("--days", min=1, help="Days until it ends. Default: never.")] = None,
 ) -> None:
     """Creates a key. Its secret is shown this once, on standard output."""
     expires = dt.datetime.now(dt.UTC) + dt.timedelta(days=days) if days else None

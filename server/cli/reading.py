@@ -11,11 +11,8 @@ from typing import Any
 from server.cli.problems import Problem
 
 _WIDEST = 100
-_SECRET_OPTION = re.compile(
-    r"^--?(?!api[-_]?key[-_]file)[\w-]*(api[-_]?key|password|passwd|secret|token|totp|credential|bearer)[\w-]*(=|$)",
-    re.IGNORECASE,
-)
-_SECRET_NAME = re.compile(r"api_?key|password|passwd|secret|token|totp|credential|private", re.IGNORECASE)
+_HARMLESS = {"--api-key-file", "--private-network"}
+_SECRET_NAME = re.compile(r"api_?key|password|passwd|secret|token|totp|credential|bearer|private", re.IGNORECASE)
 _INPUT_BYTES = 8 * 1024 * 1024
 
 
@@ -28,9 +25,8 @@ def refuse_secret_options(arguments: Sequence[str]) -> None:
     for argument in arguments:
         if argument == "--":
             return
-        found = _SECRET_OPTION.match(argument)
-        if found:
-            name = argument.partition("=")[0]
+        name = argument.partition("=")[0]
+        if name.startswith("-") and name not in _HARMLESS and is_secret_name(name.replace("-", "_")):
             raise Problem(
                 f"{name} is refused: arguments can be read by every process of this machine. "
                 "Give the API key by PATCHBAY_API_KEY or --api-key-file, other secrets at the prompt or as JSON "

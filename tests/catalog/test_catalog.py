@@ -1,6 +1,7 @@
 """The catalog's order, content, etag and cost."""
 
 import json
+import os
 from hashlib import sha256
 from pathlib import Path
 
@@ -27,10 +28,12 @@ async def palette(catalog: Catalog, tenant: str) -> catalog_pb2.GetCatalogRespon
 async def test_the_palette_is_the_golden_one(catalog):
     """Everything a designer sees of the fixture's groups and Tactical RMM equals the golden file.
 
-    A wanted change is made by writing what the assertion shows into tests/catalog/golden/palette.json.
+    After a wanted change run the test with PATCHBAY_WRITE_GOLDEN=1 and look at the difference in review.
     """
     told = await palette(catalog, "a")
     found = [MessageToDict(group, preserving_proto_field_name=True) for group in told.groups]
+    if os.environ.get("PATCHBAY_WRITE_GOLDEN"):
+        GOLDEN.write_text(json.dumps(found, indent=2, ensure_ascii=False) + "\n")
     assert found == json.loads(GOLDEN.read_text())
 
 

@@ -12,6 +12,7 @@ from google.protobuf.descriptor import Descriptor, EnumDescriptor, FieldDescript
 from google.protobuf.message import Message
 
 from server.contract import wellknown
+from server.contract.scalars import FLOAT_MAX
 from server.contract.shapes import entry_value, is_map, is_secret
 
 MASK: Final = "***"
@@ -119,17 +120,13 @@ def _print_float(value: float) -> float | int:
     """Returns the shortest decimal that stands for the single-precision number."""
     for digits in (6, 7, 8):
         short = float(f"{value:.{digits}g}")
-        if abs(short) <= abs(value) * 2 and _single(short) == value:
+        if abs(short) <= FLOAT_MAX and _single(short) == value:
             return wellknown.print_number(short)
     return wellknown.print_number(value)
 
 
 def _single(value: float) -> float:
-    try:
-        packed = struct.pack("f", value)
-    except OverflowError:
-        return float("inf")
-    single: float = struct.unpack("f", packed)[0]
+    single: float = struct.unpack("f", struct.pack("f", value))[0]
     return single
 
 

@@ -1,0 +1,111 @@
+"""The law: a schema accepts an instance exactly when parsing and protovalidate accept it."""
+
+import json
+from functools import cache
+from typing import Any
+
+import pytest
+from google.protobuf import descriptor_pb2, descriptor_pool
+from google.protobuf.descriptor import Descriptor
+from hypothesis import HealthCheck, Phase, given, settings
+from hypothesis import strategies as st
+
+from server.contract.comments import own_comments
+from server.contract.definitions import MessageContract
+from server.contract.payload import PayloadInvalid, parse_json, to_json
+from server.contract.reader import message_contract
+from server.gen.patchbay.modules.tacticalrmm.v1 import tacticalrmm_pb2
+from server.gen.patchbay.v1 import catalog_pb2, connections_pb2, executor_pb2, identity_pb2
+from tests.contract.ecma import EcmaValidator
+from tests.contract.instances import instances
+from tests.gen.torture.v1 import torture_pb2
+
+OWN = (tacticalrmm_pb2, catalog_pb2, connections_pb2, executor_pb2, identity_pb2)
+LAW = settings(
+    derandomize=True,
+    database=None,
+    deadline=None,
+    suppress_health_check=list(HealthCheck),
+    phases=(Phase.generate, Phase.shrink),
+)
+
+
+@cache
+def contract_of(descriptor: Descriptor) -> MessageContract:
+    """Returns the contract of a message, once."""
+    return message_contract(descriptor)
+
+
+def own_messages() -> list[Descriptor]:
+    """Returns every message of this repository's protos, apart from the options themselves."""
+    return [message for module in OWN for message in module.DESCRIPTOR.message_types_by_name.values()]
+
+
+def torture_messages() -> list[Descriptor]:
+    """Returns every message of the torture proto."""
+    return list(torture_pb2.DESCRIPTOR.message_types_by_name.values())
+
+
+def accepted(contract: MessageContract, instance: Any) -> bool:
+    """Tells whether parsing accepts; what it accepts must survive being printed and parsed again."""
+    try:
+        message = parse_json(contract, instance)
+    except PayloadInvalid as error:
+        assert error.violations
+        return False
+    assert parse_json(contract, to_json(message)) == message
+    return True
+
+
+def check_law(contract: MessageContract, form: str, examples: int) -> None:
+    """Compares the two verdicts; where rules are unmapped or recursion is cut the schema may accept more."""
+    schema = getattr(contract.schema, form)
+    validator = EcmaValidator(schema)
+    one_way = bool(contract.schema.unmapped) or '"x-patchbay-truncated"' in json.dumps(schema)
+    verdicts: set[bool] = set()
+
+    @settings(LAW, max_examples=examples)
+    @given(st.data())
+    def compare(data: st.DataObject) -> None:
+        instance = data.draw(strategy)
+        parsed, valid = accepted(contract, instance), validator.is_valid(instance)
+        verdicts.add(parsed)
+        assert valid or not parsed, f"the schema refuses what is accepted: {instance!r}"
+        assert parsed or not valid or one_way, f"the schema accepts what is refused: {instance!r}"
+
+    strategy = instances(contract.schema.bundled)
+    compare()
+    assert verdicts == {True, False}, "the instances did not try both verdicts"
+
+
+@pytest.mark.parametrize("form", ["bundled", "inlined"])
+@pytest.mark.parametrize("message", torture_messages(), ids=lambda message: message.name)
+def test_torture_schemas_accept_exactly_what_parsing_accepts(message: Descriptor, form: str) -> None:
+    """The law holds for every type and rule that a contract can use."""
+    check_law(contract_of(message), form, 150)
+
+
+@pytest.mark.parametrize("message", own_messages(), ids=lambda message: message.full_name)
+def test_own_schemas_accept_exactly_what_parsing_accepts(message: Descriptor) -> None:
+    """The law holds for every message of the repository, in the bundled form."""
+    check_law(contract_of(message), "bundled", 40)
+
+
+def test_every_own_proto_is_covered() -> None:
+    """No proto file of the repository is left out of the law, apart from those that only declare options."""
+    covered = {module.DESCRIPTOR.name for module in OWN}
+    files = {file.name for file in _own_files() if file.message_type and "extension" not in _kinds(file)}
+    assert files <= covered
+    assert own_comments()
+
+
+def _own_files() -> list[descriptor_pb2.FileDescriptorProto]:
+    image = (catalog_pb2.__file__ or "").replace("patchbay/v1/catalog_pb2.py", "descriptors.binpb")
+    with open(image, "rb") as stream:  # noqa: PTH123
+        found = descriptor_pb2.FileDescriptorSet.FromString(stream.read())
+    assert descriptor_pool.Default()
+    return [file for file in found.file if file.name.startswith("patchbay/")]
+
+
+def _kinds(file: descriptor_pb2.FileDescriptorProto) -> set[str]:
+    return {field.name for field, _ in file.ListFields()}

@@ -6,7 +6,7 @@ from dataclasses import replace
 from server.gen.patchbay.modules.tacticalrmm.v1 import tacticalrmm_pb2 as pb
 from server.modules.tacticalrmm.client import Script, ScriptOrder, TacticalClient
 from server.modules.tacticalrmm.connection import NotReached
-from server.modules.tacticalrmm.runs import Mark, Mode, ScriptRun, agent_offline, silent, told
+from server.modules.tacticalrmm.runs import Mark, Mode, ScriptRun, agent_offline, long_gone, silent, told
 from server.sdk import ActionContext, ActionFailure, Device, DeviceFilter, Handler, sends_at_once
 
 Context = ActionContext[TacticalClient]
@@ -49,9 +49,10 @@ async def run_script(request: pb.RunScriptRequest, ctx: Context) -> pb.RunScript
     _refuse_platform(script, agent)
     order, mode = _order(request), _mode(request, client)
     async with ctx.lock("run_script", request.agent_id, request.script_id):
-        reachable = await _reachable(agent, client, certainly=mode != "wait")
+        if mode != "wait" and not await client.online(request.agent_id):
+            raise agent_offline()  # the order would be taken without a word about it
         history = await client.history(request.agent_id)
-        mark = Mark(before=history.newest, asked_at=history.told_at, reachable=reachable)
+        mark = Mark(before=history.newest, asked_at=history.told_at, gone=mode == "wait" and long_gone(agent))
         ctx.remember(mark.evidence(order))
         report = await ScriptRun(client, order, mark, ctx.deadline).carry_out(mode)
     if mode != "forget" and (report.row is None or report.row.result is None):
@@ -67,18 +68,16 @@ async def run_command(request: pb.RunCommandRequest, ctx: Context) -> pb.RunComm
             "TIMEOUT_TOO_LONG",
             f"The server's front end keeps a request open for {client.max_wait:g} s; the limit can be "
             f"{client.max_wait - 2:g} s.",
-            remedy="Use a stored script with run_script, or raise `max_wait` of the connection.",
             field="timeout",
         )
     agent = await client.agent(request.agent_id)
     shell = _shell(request.shell, agent)
-    reachable = await _reachable(agent, client)
     try:
         said = await client.run_command(
             request.agent_id, request.command, shell=shell, limit=limit, as_user=request.run_as_user
         )
     except NotReached as lost:
-        if not reachable and await silent(client, request.agent_id):
+        if long_gone(agent) and await silent(client, request.agent_id):
             raise agent_offline(400, lost.failure.vendor_message) from None
         raise
     response = pb.RunCommandResponse(run_requested=True, agent_id=request.agent_id, output=said, shell=shell)
@@ -96,7 +95,7 @@ async def reboot_agent(request: pb.RebootAgentRequest, ctx: Context) -> pb.Reboo
     try:
         await ctx.client.reboot(request.agent_id)
     except NotReached as lost:
-        if await silent(ctx.client, request.agent_id) and await _long_gone(request.agent_id, ctx.client):
+        if await silent(ctx.client, request.agent_id) and await _now_gone(request.agent_id, ctx.client):
             raise agent_offline(400, lost.failure.vendor_message) from None
         raise
     return pb.RebootAgentResponse(reboot_requested=True, agent_id=request.agent_id)
@@ -174,7 +173,6 @@ def _refuse_templates(request: pb.RunScriptRequest, client: TacticalClient) -> N
                 raise ActionFailure(
                     "TEMPLATE_REFUSED",
                     "The text holds `{{`: Tactical RMM would expand it and may put stored secrets on the agent.",
-                    remedy="Remove the braces, or connect again with `allow_templates`.",
                     field=f"{name}[{index}]",
                 )
 
@@ -184,7 +182,6 @@ def _refuse_platform(script: Script, agent: Device) -> None:
         raise ActionFailure(
             "PLATFORM_NOT_SUPPORTED",
             f"The script is for {', '.join(script.platforms)}; the agent runs {agent.platform}.",
-            remedy="Choose a script for that system, or extend the script's supported platforms in Tactical RMM.",
             field="script_id",
         )
 
@@ -206,23 +203,9 @@ def _mode(request: pb.RunScriptRequest, client: TacticalClient) -> Mode:
     return "wait" if (request.timeout or 90) + 3 <= client.max_wait else "watch"
 
 
-async def _reachable(agent: Device, client: TacticalClient, *, certainly: bool = False) -> bool:
-    """Says whether the agent answers before anything is sent to it.
-
-    With `certainly` a silent agent is a failure: the order would be taken without a word about it. Otherwise the
-    server's answer to the order tells more, and one that it lists as offline is not asked.
-    """
-    if not certainly and agent.status != "online":
-        return False
-    online = await client.online(agent.device_id)
-    if certainly and not online:
-        raise agent_offline()
-    return online
-
-
-async def _long_gone(agent_id: str, client: TacticalClient) -> bool:
+async def _now_gone(agent_id: str, client: TacticalClient) -> bool:
     try:
-        return (await client.agent(agent_id)).status in {"offline", "overdue"}
+        return long_gone(await client.agent(agent_id))
     except ActionFailure:
         return False
 
@@ -237,6 +220,5 @@ def _shell(wanted: str, agent: Device) -> str:
     raise ActionFailure(
         "SHELL_NOT_SUPPORTED",
         f"The agent runs {system}; the shell {f'`{wanted}` does not fit' if wanted else 'must be named'}.",
-        remedy="Leave the shell empty to get the one that fits, or choose another.",
         field="shell",
     )

@@ -6,14 +6,14 @@ row of that script to be filled. The caller holds a lock on agent and script, wh
 
     answer to the order      row filled        row stays empty
     output                   by exit code      success without exit code
-    "timeout"                by exit code      agent silent before and after: AGENT_OFFLINE, else unknown
+    "timeout"                by exit code      agent long gone and silent: AGENT_OFFLINE, else unknown
     "natsdown"               by exit code      VENDOR_UNAVAILABLE, nothing was sent
     order taken (not waited) by exit code      unknown
     500                      by exit code      as "timeout"; no row at all: failed before the agent was called
     none, 502, 504           by exit code      as "timeout"
 
-"Silent before" counts because a script may take its own machine down: an agent that was there when the order was
-given, and is gone afterwards, may well have run it.
+Silence alone proves nothing: an overloaded agent answers no ping and still runs the script, and a script may take its
+own machine down. "Long gone" is an agent that the server had not heard of for minutes when the order was given.
 """
 
 from collections.abc import Mapping
@@ -24,7 +24,7 @@ from typing import Literal
 from server.gen.patchbay.modules.tacticalrmm.v1.tacticalrmm_pb2 import RunScriptRequest, RunScriptResponse
 from server.modules.tacticalrmm.client import History, HistoryRow, RunResult, ScriptOrder, TacticalClient
 from server.modules.tacticalrmm.connection import NATS_DOWN, TIMEOUT, bus_down
-from server.sdk import ActionFailure, Deadline, Effect, FailureCategory, OutcomeUnknown, ProbeContext
+from server.sdk import ActionFailure, Deadline, Device, Effect, FailureCategory, OutcomeUnknown, ProbeContext
 
 KILLED = 98
 
@@ -48,18 +48,18 @@ class Report:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Mark:
-    """Where the history stood before the order, and whether the agent answered then."""
+    """Where the history stood before the order, by the server's clock, and whether the agent was long gone then."""
 
     before: int
     asked_at: datetime
-    reachable: bool
+    gone: bool
 
     def evidence(self, order: ScriptOrder) -> Mapping[str, str]:
         """Returns what the probe needs."""
         return {
             "history_before": str(self.before),
             "asked_at": self.asked_at.isoformat(),
-            "reachable": str(self.reachable),
+            "gone": str(self.gone),
             "script_id": order.script_id,
             "timeout": str(order.timeout),
         }
@@ -135,7 +135,7 @@ class ScriptRun:
 
     async def _awaited(self, otherwise: ActionFailure) -> HistoryRow:
         """Returns the row once it is filled. Else raises AGENT_OFFLINE when that is certain, or `otherwise`."""
-        if not self._mark.reachable:
+        if self._mark.gone:
             row = await self._filled(self._soon())
             if row is not None:
                 return row
@@ -185,6 +185,11 @@ def _own(rows: list[HistoryRow], said: str | None) -> HistoryRow | None:
     if len(rows) > 1 and said is not None:
         rows = [row for row in rows if row.result and row.result.stdout + row.result.stderr == said]
     return rows[0] if len(rows) == 1 else None
+
+
+def long_gone(agent: Device) -> bool:
+    """Says whether the server had not heard of the agent for minutes (4 unless set otherwise) when it told this."""
+    return agent.status in {"offline", "overdue"}
 
 
 async def silent(client: TacticalClient, agent_id: str) -> bool:
@@ -272,7 +277,7 @@ async def probe_script_run(request: RunScriptRequest, ctx: ProbeContext[Tactical
         quiet = bool(request.env_vars)
         return told(request.agent_id, Report(None, rows[0]), waited=waited, client=client, quiet=quiet)
     over = mark.asked_at + timedelta(seconds=int(ctx.evidence["timeout"]) + client.pace.grace)
-    if history.told_at > over and not mark.reachable and await silent(client, request.agent_id):
+    if history.told_at > over and mark.gone and await silent(client, request.agent_id):
         raise agent_offline()
     return None
 
@@ -283,7 +288,7 @@ def _marked(evidence: Mapping[str, str]) -> Mark | None:
     return Mark(
         before=int(evidence["history_before"]),
         asked_at=datetime.fromisoformat(evidence["asked_at"]),
-        reachable=evidence["reachable"] == str(True),
+        gone=evidence["gone"] == str(True),
     )
 
 

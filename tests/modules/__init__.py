@@ -1,0 +1,1 @@
+"""Tests of the modules, each against its vendor's simulator over real HTTP."""

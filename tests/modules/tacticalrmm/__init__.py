@@ -1,0 +1,1 @@
+"""Tests of the Tactical RMM module against the sandbox."""

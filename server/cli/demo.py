@@ -19,7 +19,12 @@ GROUP = f"app:{PROVIDER}"
 def expect(held: object, what: str) -> None:
     """Ends the demo when something is not as it has to be."""
     if not held:
-        raise Problem(f"the demo deviated: {what}", ExitCode.ACTION_FAILED)
+        raise deviation(what)
+
+
+def deviation(what: str) -> Problem:
+    """Returns the error that ends the demo."""
+    return Problem(f"the demo deviated: {what}", ExitCode.ACTION_FAILED)
 
 
 class Demo:
@@ -58,8 +63,8 @@ class Demo:
     async def _show_catalog(self) -> None:
         groups = (await self._call.catalog()).groups
         group = next((each for each in groups if each.group_key == GROUP), None)
-        expect(group, "the catalog has no Tactical RMM")
-        assert group is not None  # noqa: S101 - expect said so; this tells the type checker
+        if group is None:
+            raise deviation("the catalog has no Tactical RMM")
         available = group.availability or v1.Availability()
         expect(available.state == v1.AvailabilityState.AVAILABLE, f"{GROUP} is {available.reason}")
         ids = [action.id for action in group.actions]
@@ -120,8 +125,8 @@ class Demo:
     async def _fail_offline(self, agent: dict[str, Any], script: dict[str, Any]) -> None:
         failed = await self._execute(agent, script, step="offline")
         failure = failed.failure
-        expect(failure is not None and not failed.succeeded, "an offline agent ran a script")
-        assert failure is not None  # noqa: S101 - as above
+        if failure is None:
+            raise deviation("an offline agent ran a script")
         expect(failure.reason == "AGENT_OFFLINE", f"an offline agent fails with {failure.reason}")
         expect(failure.retryable and failure.effect == v1.Effect.NONE, "an offline agent is not retryable")
         self.told["offline"] = failed.to_json()

@@ -32,20 +32,19 @@ from server.core.tenancy import Tenants
 from server.core.upkeep import Upkeep, UpkeepSettings
 from server.core.vault import Vault
 from server.core.watch import Watches
-from server.edge.audit import auditor
 from server.edge.catalog import CatalogServicer
 from server.edge.connections import ConnectionsServicer
 from server.edge.direct import DirectHandlers
 from server.edge.executor import ActionExecutorServicer
 from server.edge.identity import IdentityServicer
-from server.edge.rpc import Gatekeeper
+from server.edge.rpc import Audit, CallInfo, Gatekeeper
 from server.edge.server import Door
 from server.gen.patchbay.v1 import catalog_pb2, connections_pb2, executor_pb2, identity_pb2
 from server.sdk.http import HttpPool
 from server.sdk.module import Registrar
 from server.settings import Settings
 from server.store.api_keys import ApiKeyRows
-from server.store.audit import AuditLog
+from server.store.audit import AuditEntry, AuditLog
 from server.store.batch import Batcher
 from server.store.budgets import Budgets
 from server.store.credentials import SystemSecretRows
@@ -210,13 +209,13 @@ async def close(house: House) -> None:
     await asyncio.gather(house.audit.close(), house.reads.close())
     if house.tokens is not None:
         await house.tokens.aclose()
-    await house.http.aclose()
+    await house.http.close()
     await house.database.close()
 
 
 def door(house: House) -> Door:
     """Returns the gRPC port that serves a house."""
-    gate = Gatekeeper(house.authenticator, auditor(house.audit))
+    gate = Gatekeeper(house.authenticator, _auditor(house.audit))
     settings = house.settings
     administration = Administration(
         house.tenant_store,
@@ -242,6 +241,29 @@ def door(house: House) -> Door:
         with_reflection=settings.reflection,
         shared_port=settings.workers > 1,
     )
+
+
+def _auditor(log: AuditLog) -> Audit:
+    async def audit(call: CallInfo) -> None:
+        run_id, step_path = call.run
+        await log.add(
+            AuditEntry(
+                caller=call.caller.name,
+                operation=call.operation,
+                outcome=call.outcome,
+                reason=call.reason,
+                tenant=call.tenant,
+                actor=call.actor,
+                peer=call.peer,
+                action=call.action,
+                action_version=call.version,
+                execution_id=call.execution,
+                run_id=run_id,
+                step_path=step_path,
+            )
+        )
+
+    return audit
 
 
 def _service(file: ModuleType, name: str) -> ServiceDescriptor:

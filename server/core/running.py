@@ -9,6 +9,7 @@ import asyncio
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
+from typing import Any
 
 import structlog
 from google.protobuf.message import Message
@@ -37,6 +38,8 @@ class Run:
     scope: CallScope
     sent_at: datetime | None
     cancelled: bool = False
+    work: "asyncio.Future[Any] | None" = None
+    """The part that may be stopped while nothing was sent; recording is never stopped."""
     task: "asyncio.Task[Ended] | None" = field(default=None)
 
 
@@ -80,28 +83,25 @@ class Runner:
     def cancel(self, id: str) -> None:
         """Stops a run that has sent nothing; what was sent is finished and recorded."""
         run = self._runs.get(id)
-        if run is not None and run.task is not None:
+        if run is not None and not run.scope.sent:
             run.cancelled = True
-            run.task.cancel()
+            self.interrupt(run)
 
     @staticmethod
     def interrupt(run: Run) -> None:
         """Stops a run that has sent nothing, because the server stops; one that has sent is left to others."""
-        if run.task is not None and not run.scope.sent:
-            run.task.cancel()
+        if run.work is not None and not run.scope.sent:
+            run.work.cancel()
 
     async def _run(self, run: Run, connection: ActiveConnection | None) -> Ended:
         if run.checked.action.transactional:
             return await self._run_local(run, connection)
         claimed = run.claimed
-        work = asyncio.ensure_future(
+        run.work = work = asyncio.ensure_future(
             self._handling.handle(run.checked, connection, claimed.id, claimed.attempt, run.scope)
         )
-        try:
-            result = await asyncio.shield(work)
-        except asyncio.CancelledError:
-            result = await _stopped(run, work)
-        return await self._record(run, result)
+        await asyncio.wait({work})
+        return await self._record(run, _interrupted(run) if work.cancelled() else work.result())
 
     async def _run_local(self, run: Run, connection: ActiveConnection | None) -> Ended:
         """Effect, record and completion in one transaction (rule 16)."""
@@ -115,14 +115,15 @@ class Runner:
                 raise _RolledBack
             return result.outcome
 
-        try:
-            outcome = await self._store.transact(claimed, work)
-        except _RolledBack:
-            return await self._record(run, results[-1])
-        except asyncio.CancelledError:
+        run.work = transacting = asyncio.ensure_future(self._store.transact(claimed, work))
+        await asyncio.wait({transacting})
+        if transacting.cancelled():
             return await self._record(run, _interrupted(run))
-        except DatabaseUnavailable:
+        if isinstance(error := transacting.exception(), DatabaseUnavailable):
             return await self._after_lost_commit(run, results)
+        if isinstance(error, _RolledBack):
+            return await self._record(run, results[-1])
+        outcome = transacting.result()
         if outcome is None:
             return await self._late(run, _interrupted(run))
         return Ended(run, outcome, results[-1].output, claimed.started_at)
@@ -165,16 +166,6 @@ class Runner:
 
 class _RolledBack(Exception):
     """Undoes the transaction of a local action that failed."""
-
-
-async def _stopped(run: Run, work: "asyncio.Future[Result]") -> Result:
-    """Ends a handler that was told to stop: at once when it has sent nothing, else when it is done."""
-    if not run.scope.sent:
-        work.cancel()
-    try:
-        return await work
-    except asyncio.CancelledError:
-        return _interrupted(run)
 
 
 def _interrupted(run: Run) -> Result:

@@ -5,6 +5,8 @@ Metadata: `x-patchbay-tenant`, `idempotency-key`, `x-patchbay-run-id`, `x-patchb
 metadata tell `x-patchbay-execution`, `x-patchbay-state` and `x-patchbay-replayed`.
 """
 
+from __future__ import annotations
+
 from collections.abc import Awaitable, Callable
 from typing import Any
 

@@ -4,6 +4,8 @@ A servicer is a plain class; its methods are named like the rpcs in snake_case a
 CallInfo. A unary method returns its answer, or bytes when it has serialized it already; a streaming one yields.
 """
 
+from __future__ import annotations
+
 import re
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field

@@ -12,6 +12,7 @@ from typing import Any
 from server.core.decisions import Decide, Decision
 from server.core.outcomes import lost_owner
 from server.core.records import Claimed, NewClaim, Outcome, Record, failure_to_json
+from server.sdk.context import LocalTransaction
 from server.store import invocation_rows as rows
 from server.store.database import Connection, Database
 
@@ -88,13 +89,13 @@ class Invocations:
             time: datetime | None = await connection.fetchval(COMPLETE, *arguments)
             return time
 
-    async def transact(self, claimed: Claimed, work: Callable[[Connection], Awaitable[Outcome]]) -> Outcome | None:
+    async def transact(self, claimed: Claimed, work: Callable[[LocalTransaction], Awaitable[Outcome]]) -> Outcome | None:
         """Runs local work and records its outcome in one transaction; None when the claim is not ours any more."""
         async with self._database.tenant(claimed.tenant) as connection, connection.transaction():
             locked = await connection.fetchval(rows.LOCK_OURS, *_fence(claimed))
             if not locked:
                 return None
-            outcome = await work(connection)
+            outcome = await work(_Transaction(connection))
             await connection.execute(COMPLETE, *_fence(claimed), *outcome_arguments(outcome))
             return outcome
 
@@ -139,6 +140,21 @@ class Invocations:
         """Asks whoever runs an execution to stop; other replicas are told by NOTIFY."""
         async with self._database.tenant(tenant) as connection:
             await connection.execute(rows.CANCEL, tenant, id)
+
+
+class _Transaction:
+    """What local work sees of the connection: statements, no commit."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+
+    async def execute(self, sql: str, *arguments: Any) -> str:
+        """Runs one statement."""
+        return await self._connection.execute(sql, *arguments)
+
+    async def fetch(self, sql: str, *arguments: Any) -> Sequence[Mapping[str, Any]]:
+        """Runs one query."""
+        return [dict(row) for row in await self._connection.fetch(sql, *arguments)]
 
 
 def _claim_arguments(claim: NewClaim) -> Sequence[Any]:

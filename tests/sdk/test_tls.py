@@ -97,7 +97,6 @@ async def test_verified_by_name_on_the_checked_address(tmp_path: Path, names_of_
         ("other name", "Hostname mismatch"),
         ("expired", "certificate has expired"),
         ("by address", "IP address mismatch"),
-        ("no TLS at all", "secure connection"),
     ],
 )
 async def test_tls_failure(tmp_path: Path, names_of_loopback: Names, case: str, told: str, method: str) -> None:
@@ -106,7 +105,7 @@ async def test_tls_failure(tmp_path: Path, names_of_loopback: Names, case: str, 
     trust = certificate(tmp_path, "unrelated.example.test") if case == "self-signed" else own
     host = {"other name": "other.example.test", "by address": "127.0.0.1"}.get(case, NAME)
     pool = HttpPool(lookup=names_of_loopback, tls=trust.trust())
-    async with vendor(tls=None if case == "no TLS at all" else own.server()) as server, entered(scope()) as call:
+    async with vendor(tls=own.server()) as server, entered(scope()) as call:
         client = pool.client(LOOPBACK).bind(base_url=f"https://{host}:{server.port}")
         with pytest.raises(ActionFailure) as raised:
             await client.request(method, "/")
@@ -115,6 +114,28 @@ async def test_tls_failure(tmp_path: Path, names_of_loopback: Names, case: str, 
     assert (failure.reason, failure.retryable, failure.effect) == ("TLS_FAILED", False, Effect.EFFECT_NONE)
     assert told in failure.message
     assert (server.requests, call.sent) == ([], False)
+
+
+@pytest.mark.parametrize("method", ["GET", "POST"])
+async def test_port_that_speaks_no_tls(tmp_path: Path, names_of_loopback: Names, method: str) -> None:
+    """A plain http server behind an https address is TLS_FAILED."""
+
+    async def plain(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.read(1)
+        writer.write(answer(400))
+        await reader.read()
+        writer.close()
+
+    server = await asyncio.start_server(plain, "127.0.0.1", 0)
+    url = f"https://{NAME}:{server.sockets[0].getsockname()[1]}"
+    pool = HttpPool(lookup=names_of_loopback, tls=certificate(tmp_path).trust())
+    async with entered(scope()) as call:
+        with pytest.raises(ActionFailure, match=r"TLS_FAILED.*secure connection"):
+            await pool.client(LOOPBACK).bind(base_url=url).request(method, "/")
+    await pool.close()
+    server.close()
+    await server.wait_closed()
+    assert not call.sent
 
 
 async def test_handshake_that_breaks_off(tmp_path: Path, names_of_loopback: Names) -> None:

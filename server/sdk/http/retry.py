@@ -12,7 +12,7 @@ from server.sdk.failures import ActionFailure, Effect
 ATTEMPTS = 3
 _FIRST_PAUSE = 0.2
 _LONGEST_ADVICE = 86_400.0
-_SECONDS = re.compile(r"[0-9]{1,9}(\.[0-9]{1,9})?")
+_SECONDS = re.compile(r"[0-9]{1,30}(\.[0-9]{1,30})?")
 
 
 class Setback(Exception):

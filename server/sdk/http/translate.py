@@ -59,7 +59,7 @@ _MOVED_REMEDY = "Enter the address exactly as the vendor's API is served, withou
 _LONGEST_TEXT = 8_192
 _TITLE = re.compile(r"<title[^<>]*>([^<]*)", re.IGNORECASE)
 _TAG = re.compile(r"<[^<>]*>")
-_HIDDEN = re.compile(r"<(script|style)\b[^<>]*>.*?</\1", re.IGNORECASE | re.DOTALL)
+_HIDDEN = re.compile(r"<(script|style)\b[^<>]*>.*?</\1[^<>]*>", re.IGNORECASE | re.DOTALL)
 
 
 def of_answer(response: HttpResponse, call: Call, masker: Masker) -> Setback:

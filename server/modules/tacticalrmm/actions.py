@@ -120,8 +120,10 @@ async def _live(wanted: DeviceFilter, ctx: Context) -> list[Device]:
 
 
 async def _refreshed(devices: list[Device], ctx: Context, *, complete: bool = False) -> list[Device]:
-    ids = await ctx.inventory.refresh(devices, complete=complete)
-    return [replace(device, asset_id=ids.get(device.device_id)) for device in devices]
+    organizations = await ctx.client.organization_ids()
+    known = [replace(one, organization_id=organizations.get(one.organization_name or "")) for one in devices]
+    assets = await ctx.inventory.refresh(known, complete=complete)
+    return [replace(one, asset_id=assets.get(one.device_id)) for one in known]
 
 
 def _matches(device: Device, wanted: DeviceFilter) -> bool:

@@ -150,14 +150,27 @@ class TacticalClient:
     async def agents(self) -> list[Device]:
         """Returns every agent that the account may see."""
         rows = await self._list("/agents/", "can_list_agents", {"detail": "true"})
-        ids = await self._organization_ids()
-        return [_organized(_device(row), ids) for row in rows if row.get("agent_id")]
+        return [_device(row) for row in rows if row.get("agent_id")]
 
     async def agent(self, agent_id: str) -> Device:
         """Returns one agent."""
         response = await self._send("GET", f"/agents/{agent_id}/", "can_list_agents")
-        device = _device(_object(response))
-        return _organized(replace(device, device_id=agent_id), await self._organization_ids())
+        return replace(_device(_object(response)), device_id=agent_id)
+
+    async def organization_ids(self) -> Mapping[str, str]:
+        """Returns ids of clients by name, at most a minute old: agents tell names only. Empty when the account may not
+        list clients, or when they cannot be had just now."""
+        if self._organizations is not None and self._organizations[0].remaining() > 0:
+            return self._organizations[1]
+        ids: Mapping[str, str] = {}
+        try:
+            rows = await self._list("/clients/", "can_list_clients")
+            ids = {str(row["name"]): str(row["id"]) for row in rows if "name" in row and "id" in row}
+        except ActionFailure as failure:
+            if failure.failure.reason != "VENDOR_PERMISSION_DENIED":
+                return ids
+        self._organizations = Deadline.after(_ORGANIZATIONS_SECONDS), ids
+        return ids
 
     async def online(self, agent_id: str) -> bool:
         """Asks the agent itself, by way of the server; about 8 s when it does not answer."""
@@ -236,17 +249,6 @@ class TacticalClient:
 
     async def _list(self, path: str, right: str, params: Mapping[str, str] | None = None) -> list[dict[str, Any]]:
         return _objects(await self._send("GET", path, right, params=params))
-
-    async def _organization_ids(self) -> Mapping[str, str]:
-        """Ids of clients by name; rows tell names only. Empty when the account may not list clients."""
-        if self._organizations is None or self._organizations[0].remaining() <= 0:
-            try:
-                rows = await self._list("/clients/", "can_list_clients")
-            except ActionFailure:
-                rows = []
-            ids = {row["name"]: str(row["id"]) for row in rows if "name" in row and "id" in row}
-            self._organizations = Deadline.after(_ORGANIZATIONS_SECONDS), ids
-        return self._organizations[1]
 
     async def _send(
         self,
@@ -343,10 +345,6 @@ def _device(row: Mapping[str, Any]) -> Device:
         status=_text(row.get("status")),
         last_seen_at=_time(row.get("last_seen")),
     )
-
-
-def _organized(device: Device, ids: Mapping[str, str]) -> Device:
-    return replace(device, organization_id=ids.get(device.organization_name or ""))
 
 
 def _script(row: Mapping[str, Any]) -> Script:

@@ -510,22 +510,24 @@ class RunScriptResponse(_message.Message):
     agent_id: _builtins.str
     """Id of the agent."""
     output: _builtins.str
-    """Standard output followed by standard error. Unset: not waited for."""
+    """Standard output followed by standard error. Unset: not waited for, or left out because the outcome was found
+    afterwards and the run had variables.
+    """
     exit_code: _builtins.int
-    """Exit code. Unset: not waited for."""
+    """Exit code. Unset: not waited for, or not found in the agent's history."""
     stdout: _builtins.str
-    """Standard output. Unset: not waited for."""
+    """Standard output. Unset: as `output`, or not found in the agent's history."""
     stderr: _builtins.str
-    """Standard error. Unset: not waited for."""
+    """Standard error. Unset: as `output`, or not found in the agent's history."""
     history_id: _builtins.str
     """Id of the row in the agent's history that holds this run. Unset: not found."""
     @_builtins.property
     def vendor_response(self) -> _struct_pb2.Value:
-        """The vendor's answer to the dispatch. Unset: it said nothing."""
+        """The vendor's answer to the dispatch, its first 4,000 characters. Unset: it said nothing."""
 
     @_builtins.property
     def execution_time(self) -> _duration_pb2.Duration:
-        """How long the script ran, as the agent measured. Unset: not waited for."""
+        """How long the script ran, as the agent measured. Unset: as `exit_code`."""
 
     def __init__(
         self,
@@ -632,7 +634,7 @@ class RunCommandResponse(_message.Message):
     """Shell that was used."""
     @_builtins.property
     def vendor_response(self) -> _struct_pb2.Value:
-        """The vendor's answer. Unset: it said nothing."""
+        """The vendor's answer, its first 4,000 characters. Unset: it said nothing."""
 
     def __init__(
         self,

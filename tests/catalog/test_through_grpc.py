@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator
 from typing import Any
 
+import asyncpg
 import grpc
 import pytest
 from google.protobuf.json_format import MessageToDict
@@ -121,6 +122,26 @@ async def test_a_watch_across_replicas(served, replicas):
     assert (first.WhichOneof("event"), first.revision) == ("heartbeat", event.revision)
     resumed.cancel()
     await other.close()
+
+
+async def test_a_change_while_nobody_listened(served):
+    """A change made while the server's listening connection was dead reaches the watch once it listens again."""
+    stream = watch(served.caller)
+    await stream.read()
+    owner = await asyncpg.connect(served.fresh.dsn)
+    listening = """
+        SELECT pid FROM pg_stat_activity
+        WHERE datname = current_database() AND application_name = 'patchbay-listener'
+    """
+    pids = [row["pid"] for row in await owner.fetch(listening)]
+    assert len(pids) == 1
+    await owner.execute("SELECT set_config('patchbay.tenant', '*', false)")
+    await owner.execute("SELECT pg_terminate_backend($1, 5000)", pids[0])
+    await owner.execute("UPDATE rmm_integrations SET is_active = false")
+    await owner.close()
+    event = await stream.read()
+    assert (event.change.group_key, event.change.availability.reason) == (LAB, "INTEGRATION_INACTIVE")
+    stream.cancel()
 
 
 async def test_a_cancelled_watch_is_forgotten(served):

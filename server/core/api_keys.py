@@ -5,7 +5,7 @@ import hmac
 import re
 import secrets
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Final, Protocol
 
@@ -36,7 +36,7 @@ class ApiKey:
     """
 
     id: str
-    secret_hash: bytes
+    secret_hash: bytes = field(repr=False)
     label: str
     tenants: frozenset[str] | None
     permissions: tuple[str, ...]

@@ -160,8 +160,8 @@ def _parse(text: str, origin: str) -> dict[str, bytes]:
         entry = line.strip()
         if not entry or entry.startswith("#"):
             continue
-        key_id, _, encoded = entry.partition(":")
-        if not _ID.fullmatch(key_id):
+        key_id, colon, encoded = entry.partition(":")
+        if not colon or not _ID.fullmatch(key_id):
             raise MasterKeyInvalid(f"{origin}: entry {number} is not `<id>:<base64 of {KEY_BYTES} bytes>`")
         if key_id in keys:
             raise MasterKeyInvalid(f"{origin}: key id `{key_id}` occurs twice")

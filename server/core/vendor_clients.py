@@ -4,7 +4,7 @@ import asyncio
 import weakref
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from time import monotonic
 from typing import Any
 
@@ -45,8 +45,8 @@ class ActiveConnection:
 
     id: str
     revision: int
-    client: Any
-    secrets: frozenset[str]
+    client: Any = field(repr=False)
+    secrets: frozenset[str] = field(repr=False)
 
 
 NOTHING_TO_CONNECT = ActiveConnection("", 0, None, frozenset())
@@ -90,6 +90,7 @@ class VendorClients:
         self._entries: OrderedDict[_Key, _Entry] = OrderedDict()
         self._loads: dict[_Key, asyncio.Task[ActiveConnection]] = {}
         self._closing: set[asyncio.Task[None]] = set()
+        self._finalizers: weakref.WeakKeyDictionary[ActiveConnection, Any] = weakref.WeakKeyDictionary()
 
     async def get(self, tenant: str, module: RegisteredModule) -> ActiveConnection:
         """Returns the tenant's connection to a module; raises ActionFailure when it cannot be used."""
@@ -119,14 +120,15 @@ class VendorClients:
             entry.fresh_until = 0.0
 
     async def aclose(self) -> None:
-        """Ends loads under way and closes every client that nobody holds."""
+        """Ends loads under way and closes every client, held or not."""
         loads = list(self._loads.values())
         for load in loads:
             load.cancel()
         await asyncio.gather(*loads, return_exceptions=True)
-        del loads
         self._loads.clear()
         self._entries.clear()
+        for finalizer in list(self._finalizers.values()):
+            finalizer()
         await asyncio.sleep(0)
         await asyncio.gather(*self._closing)
 
@@ -168,7 +170,9 @@ class VendorClients:
         close = getattr(active.client, "aclose", None)
         if close is not None:
             loop = asyncio.get_running_loop()
-            weakref.finalize(active, self._close_soon, loop, close).atexit = False
+            finalizer = weakref.finalize(active, self._close_soon, loop, close)
+            finalizer.atexit = False
+            self._finalizers[active] = finalizer
 
     def _close_soon(self, loop: asyncio.AbstractEventLoop, close: Callable[[], Awaitable[None]]) -> None:
         if not loop.is_closed():

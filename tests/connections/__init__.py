@@ -1,0 +1,1 @@
+"""Connecting tenants to their tools, and what becomes of their secrets."""

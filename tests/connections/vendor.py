@@ -1,0 +1,148 @@
+"""A vendor on loopback and the module that talks to it, under the contract of Tactical RMM."""
+
+import ssl
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from ipaddress import ip_address
+from pathlib import Path
+from typing import Any
+
+from aiohttp import web
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import NameOID
+
+from server.core.registry import RegisteredModule, Registry
+from server.gen.patchbay.modules.tacticalrmm.v1 import tacticalrmm_pb2
+from server.gen.patchbay.v1 import connections_pb2
+from server.sdk.availability import rmm_connection
+from server.sdk.http import HttpClient
+from server.sdk.module import ConnectionScope, IntegrationModule
+from tests.catalog.support import Vendor as Handlers
+
+KEY = "canary-api-key-6c1f0a93"
+PROVIDER = "tacticalrmm"
+LOOPBACK = connections_pb2.EgressGrant(private_networks=["127.0.0.0/8"], plain_http=True)
+
+Settings = tacticalrmm_pb2.TacticalRmmConnection
+
+
+@dataclass
+class Vendor:
+    """Accepts one key. `url` is where it listens.
+
+    Attributes:
+        accepts: The key that it accepts now.
+        checks: Keys that it was asked about.
+        answer: What it does in place of checking the key.
+    """
+
+    url: str = ""
+    accepts: str = KEY
+    checks: list[str] = field(default_factory=list)
+    answer: Callable[[web.Request], Any] | None = None
+
+    async def handle(self, request: web.Request) -> web.StreamResponse:
+        """Answers one request; a refusal quotes the key, as careless vendors do."""
+        key = request.headers.get("x-api-key", "")
+        self.checks.append(key)
+        if self.answer is not None:
+            answer: web.StreamResponse = await self.answer(request)
+            return answer
+        if key != self.accepts:
+            return web.json_response({"detail": f"the key {key} is not valid"}, status=401)
+        return web.json_response({"ok": True})
+
+
+@asynccontextmanager
+async def running(tls: ssl.SSLContext | None = None) -> AsyncIterator[Vendor]:
+    """Runs a vendor on a free loopback port."""
+    vendor = Vendor()
+    app = web.Application()
+    app.router.add_get("/check", vendor.handle)
+    runner = web.AppRunner(app, shutdown_timeout=0.1)
+    await runner.setup()
+    await web.TCPSite(runner, "127.0.0.1", 0, ssl_context=tls).start()
+    scheme = "https" if tls else "http"
+    vendor.url = f"{scheme}://127.0.0.1:{runner.addresses[0][1]}"
+    try:
+        yield vendor
+    finally:
+        await runner.cleanup()
+
+
+def self_signed(folder: Path) -> ssl.SSLContext:
+    """Returns a server's TLS context with a certificate that nobody vouches for."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "vendor.example.test")])
+    now = datetime.now(UTC)
+    certificate = (
+        x509.CertificateBuilder(name, name, key.public_key(), x509.random_serial_number())
+        .not_valid_before(now - timedelta(days=1))
+        .not_valid_after(now + timedelta(days=1))
+        .add_extension(x509.SubjectAlternativeName([x509.IPAddress(ip_address("127.0.0.1"))]), critical=False)
+        .sign(key, hashes.SHA256())
+    )
+    plain = serialization.NoEncryption()
+    pem = serialization.Encoding.PEM
+    file = folder / "vendor.pem"
+    private = key.private_bytes(pem, serialization.PrivateFormat.PKCS8, plain)
+    file.write_bytes(private + certificate.public_bytes(pem))
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(file)
+    return context
+
+
+class Client:
+    """The vendor's one endpoint. Notes how many were made and closed."""
+
+    made = 0
+    closed = 0
+
+    def __init__(self, scope: ConnectionScope[Settings]) -> None:
+        type(self).made += 1
+        self.settings = scope.settings
+        self.scope = scope
+        self._http: HttpClient = scope.http.bind(
+            base_url=scope.settings.instance_url,
+            headers={"x-api-key": scope.settings.api_key or scope.settings.login.password},
+        )
+
+    async def check(self) -> None:
+        """Asks whether the key is accepted."""
+        await self._http.request("GET", "/check")
+
+    async def aclose(self) -> None:
+        """Notes the end."""
+        type(self).closed += 1
+
+
+async def check(client: Client) -> None:
+    """Asks the vendor; a user named `defect` stands for a module with a defect that quotes a secret."""
+    if client.settings.login.username == "defect":
+        raise RuntimeError(f"cannot sign in with {client.settings.login.password}")
+    await client.check()
+
+
+def module(**changes: Any) -> IntegrationModule[Any, Any]:
+    """Returns the module with a class of clients of its own, changed as told."""
+    contract = tacticalrmm_pb2.DESCRIPTOR.services_by_name["TacticalRmm"]
+    facts: dict[str, Any] = {
+        "contract": contract,
+        "handlers": Handlers().handlers(contract),
+        "availability": rmm_connection(PROVIDER, "Tactical RMM"),
+        "connect": type("CountedClient", (Client,), {"made": 0, "closed": 0}),
+        "check": check,
+        "instance_url": lambda settings: settings.instance_url.rstrip("/"),
+    }
+    return IntegrationModule(**{**facts, **changes})
+
+
+def registered(registry: Registry) -> RegisteredModule:
+    """Returns the module in a registry."""
+    found = registry.provider(PROVIDER)
+    assert found is not None
+    return found

@@ -25,6 +25,7 @@ CASES = [
     (CODE.ABORTED, "EXECUTION_IN_FLIGHT", errors.InFlight),
     (CODE.RESOURCE_EXHAUSTED, "OVERLOADED", errors.Overloaded),
     (CODE.UNAVAILABLE, "DRAINING", errors.Unavailable),
+    (CODE.CANCELLED, "", errors.Unavailable),
     (CODE.DEADLINE_EXCEEDED, "", errors.DeadlineExceeded),
     (CODE.INTERNAL, "INTERNAL", errors.ServerDefect),
     (CODE.UNIMPLEMENTED, "", errors.ServerDefect),

@@ -195,6 +195,7 @@ _BY_STATUS: dict[grpc.StatusCode, type[CallRefused]] = {
     grpc.StatusCode.ABORTED: InFlight,
     grpc.StatusCode.RESOURCE_EXHAUSTED: Overloaded,
     grpc.StatusCode.UNAVAILABLE: Unavailable,
+    grpc.StatusCode.CANCELLED: Unavailable,  # never by us: our own cancelling ends the plan, so a server gave up
     grpc.StatusCode.DEADLINE_EXCEEDED: DeadlineExceeded,
 }
 _BROKEN_STREAM = ("RST_STREAM", "Stream removed", "Connection reset", "Socket closed")

@@ -49,7 +49,7 @@ class Format:
     Attributes:
         pattern: Every valid text matches it.
         never: No valid text matches it. Empty: there is no such pattern.
-        max_length: Longest valid text. 0: not limited.
+        max_length: Longest valid text, a dot at its end not counted. 0: not limited.
         name: JSON Schema's own name for the format. Empty: it has none that fits.
         exact: Whether the text is valid exactly when the above says so.
     """

@@ -93,7 +93,8 @@ def format_schema(known: formats.Format) -> Json:
     if known.never:
         schema["not"] = {"pattern": known.never}
     if known.max_length:
-        schema["maxLength"] = known.max_length
+        dotted = {"maxLength": known.max_length + 1, "pattern": r"\.$"}
+        schema["anyOf"] = [{"maxLength": known.max_length}, dotted]
     return schema
 
 

@@ -1,5 +1,6 @@
 """JSON instances made from a schema: mostly valid, with one member at a time near the edge of validity or beyond it."""
 
+import json
 from typing import Any
 
 from hypothesis import strategies as st
@@ -17,7 +18,9 @@ TEXTS = [
     "9223372036854775807", "-9223372036854775808", "-9223372036854775809", "9007199254740999", "-9007199254740995",
     "true", "false", "True", "a@b", "a@b.c", "a@-b", "@b", "a@" + "b" * 63, "a@" + "b" * 64, "a@b.", "a b@c",
     "a.example", "example.test.", ".", "a..b", "-a", "a-", "a.1", "1.a", "a.1a", "a.1-", "b" * 63, "b" * 64,
-    ".".join(["b" * 62] * 4), ".".join(["b" * 62] * 4) + ".x", "1.2.3.4", "1.2.3", "1.2.3.04", "256.1.1.1", "1.2.3.4.",
+    ".".join(["b" * 62] * 4) + ".x", ".".join(["b" * 62] * 4) + ".xy", ".".join(["b" * 62] * 4) + ".x.",
+    "a 12xc", "a\t12xc", "a\x0b12xc", "a\xa012xc", "a12\nc", "a12\rc", "a1\u0662xc", "a12x&", "a12x-", "\xe912xc", "9x",
+    "1:2:3:4:5::1.2.3.4", "1:2:3:4::1.2.3.4", "1:2:3:4:5:6::1.2.3.4", "1:2:3:4::7:8", "1:2:3:4:5::8", "1:2:3:4:5:6::8", "1.2.3.4", "1.2.3", "1.2.3.04", "256.1.1.1", "1.2.3.4.",
     "::", "::1", "1::", "1:2:3:4:5:6:7:8", "1:2:3:4:5:6:7::", "::2:3:4:5:6:7:8", "1::3:4:5:6:7:8", "1:2:3:4:5:6:7:8:9",
     "1:2:3:4:5:6:1.2.3.4", "::1.2.3.4", "::ffff:1.2.3.04", "fe80::1%eth0", "fe80::1%", "fe80::1%a%b", "fe80::1%\x00",
     "12345::", ":1", "1:", ":::", "1::2::3", "[::1]", "::%1", "1.2.3.4%a", "1.2.3.4/0", "1.2.3.4/32", "1.2.3.4/33",
@@ -37,7 +40,7 @@ TEXTS = [
     "290.000000001s", "290.0s", "291s", "2s", "5s", "5.0s", "5.000000001s", "1.5s", "1.500s", "-2.25s", "-2.250000000s",
     "-3s", "-2.999999999s", "12s", "11.999999999s", "0.5s", "0.50s", "0.000000001s", "-0.000000001s",
     "0.0000000001s", "99999999999s", "100000000000s", "-99999999999.999999999s", "1.0000000000s", "a,b.c", "a,b.c.d",
-    "a,,b", "a,", "b", "aB", "c", "ax", "abcde", "aaaaa", "€€", "abc", "ABC", "é€", "\u0100" * 4,
+    "a,,b", "a,", "b", "b.c", "b.c.d", "b.cd", "b,b.c", "aB", "c", "ax", "abcde", "aaaaa", "€€", "abc", "ABC", "é€", "\u0100" * 4,
 ]  # fmt: skip
 
 
@@ -49,10 +52,16 @@ def instances(schema: dict[str, Any]) -> st.SearchStrategy[Any]:
 class _Maker:
     def __init__(self, root: dict[str, Any]) -> None:
         self._root = root
-        self._depth = 0
+        self._made: dict[tuple[str, bool], st.SearchStrategy[Any]] = {}
 
     def value(self, schema: dict[str, Any], *, wild: bool) -> st.SearchStrategy[Any]:
         """Returns valid values, or with `wild` also others."""
+        key = json.dumps(schema), wild
+        if key not in self._made:
+            self._made[key] = self._value(schema, wild=wild)
+        return self._made[key]
+
+    def _value(self, schema: dict[str, Any], *, wild: bool) -> st.SearchStrategy[Any]:
         tame = self._tame(schema)
         if not wild:
             return tame
@@ -70,9 +79,15 @@ class _Maker:
         resolved = self._resolved(schema)
         if "properties" in resolved:
             return st.deferred(lambda: self._object(resolved, None))
-        if resolved.get("type") in ("array", "object") and resolved.keys() & {"items", "additionalProperties"}:
-            return self._near(resolved)
         validator = EcmaValidator({**resolved, "$defs": self._root.get("$defs", {})})
+        if "items" in resolved:
+            least, most = resolved.get("minItems", 0), min(resolved.get("maxItems", 3), 4)
+            items = self.value(resolved["items"], wild=False)
+            return st.lists(items, min_size=least, max_size=most).filter(validator.is_valid)
+        if "additionalProperties" in resolved:
+            names = self.value(resolved.get("propertyNames", {"type": "string"}), wild=False)
+            least, values = resolved.get("minProperties", 0), self.value(resolved["additionalProperties"], wild=False)
+            return st.dictionaries(names, values, min_size=least, max_size=3).filter(validator.is_valid)
         return self._near(resolved).filter(validator.is_valid)
 
     def _wild_object(self, schema: dict[str, Any]) -> st.SearchStrategy[Any]:

@@ -5,9 +5,8 @@ role of the account; the beta API is off by default. Every path ends in a slash:
 redirected write loses its body. `run_on_server` is never sent. Facts: Tactical RMM 1.5.1, observed.
 """
 
-import asyncio
 import json
-from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
@@ -19,6 +18,7 @@ from server.modules.tacticalrmm.connection import (
     ApiKey,
     Auth,
     KnoxSession,
+    Pace,
     bus_down,
     clean,
     instance_url,
@@ -26,7 +26,6 @@ from server.modules.tacticalrmm.connection import (
     read_error,
 )
 from server.sdk import ActionFailure, ConnectionScope, Deadline, Device, OutcomeUnknown
-from server.sdk.context import Sleep
 from server.sdk.http import HttpClient, HttpResponse
 
 DEFAULT_MAX_WAIT = 50.0
@@ -36,6 +35,7 @@ _PING_SECONDS = 30.0  # three tries of 2 s; about 14 s when the server's bus is 
 _READ_SECONDS = 30.0
 _REBOOT_SECONDS = 10.0
 _ORGANIZATIONS_SECONDS = 60.0
+_YEAR = 366 * 86_400.0
 _MAX_BYTES = 32 * 1024 * 1024  # lists are not paged; an agent's history holds the output of every run
 
 
@@ -66,7 +66,7 @@ class ScriptOrder:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunResult:
-    """What the agent reported about a script that ended; `seconds` is its own measure."""
+    """What the agent reported about a script that ended; `seconds` is its own measure, `exit_code` has 32 bits."""
 
     stdout: str
     stderr: str
@@ -92,31 +92,6 @@ class History:
     rows: tuple[HistoryRow, ...]
     newest: int
     told_at: datetime
-
-
-@dataclass(frozen=True, slots=True)
-class Pace:
-    """How to wait for a row.
-
-    Attributes:
-        settle: Seconds that a filled row may lag behind the server's answer.
-        grace: Seconds after a script's time limit within which its row is filled, if ever.
-        first: First pause between looks; each one is twice as long as the one before.
-        longest: Longest pause.
-    """
-
-    settle: float = 5.0
-    grace: float = 60.0
-    first: float = 0.1
-    longest: float = 15.0
-    sleep: Sleep = asyncio.sleep
-
-    def pauses(self) -> Iterator[float]:
-        """Yields the pauses."""
-        pause = self.first
-        while True:
-            yield pause
-            pause = min(pause * 2, self.longest)
 
 
 class TacticalClient:
@@ -375,14 +350,16 @@ def _result(told: Mapping[str, Any]) -> RunResult:
     return RunResult(
         stdout=_text(told.get("stdout")) or "",
         stderr=_text(told.get("stderr")) or "",
-        exit_code=_number(told.get("retcode")),
-        seconds=float(seconds) if isinstance(seconds, int | float) else 0.0,
+        # Windows codes such as 0xC0000005 are told unsigned; the same bits as a signed number are the usual form.
+        exit_code=(_number(told.get("retcode")) + 2**31) % 2**32 - 2**31,
+        seconds=float(seconds) if isinstance(seconds, int | float) and 0 <= seconds < _YEAR else 0.0,
     )
 
 
 def _told_at(response: HttpResponse) -> datetime:
     """The server's clock at this answer; ours when it does not say."""
     try:
-        return parsedate_to_datetime(response.headers["date"])
+        moment = parsedate_to_datetime(response.headers["date"])
     except (KeyError, ValueError):
         return datetime.now(UTC)
+    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)

@@ -1,9 +1,10 @@
-"""Reaching and signing in to a Tactical RMM server: its address, API keys, sessions, and how it says no."""
+"""Being connected to a Tactical RMM server: its address, how to sign in, how it says no, how long it takes."""
 
 import asyncio
 import binascii
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from typing import Protocol
 from urllib.parse import SplitResult, urlsplit
 
@@ -11,6 +12,7 @@ import pyotp
 
 from server.gen.patchbay.modules.tacticalrmm.v1.tacticalrmm_pb2 import KnoxLogin, TacticalRmmConnection
 from server.sdk import ActionFailure, Deadline, OutcomeUnknown
+from server.sdk.context import Sleep
 from server.sdk.http import HttpClient, HttpResponse
 
 NATS_DOWN = "natsdown"
@@ -62,6 +64,31 @@ def _bad_address(why: str) -> ActionFailure:
         f"The API address cannot be used: {why}. It looks like https://api.example.com.",
         field="settings.instance_url",
     )
+
+
+@dataclass(frozen=True, slots=True)
+class Pace:
+    """How to watch an agent's history for the row of a run to be filled.
+
+    Attributes:
+        settle: Seconds that a filled row may lag behind the server's answer.
+        grace: Seconds after a script's time limit within which its row is filled, if ever.
+        first: First pause between looks; each one is twice as long as the one before.
+        longest: Longest pause.
+    """
+
+    settle: float = 5.0
+    grace: float = 60.0
+    first: float = 0.1
+    longest: float = 15.0
+    sleep: Sleep = asyncio.sleep
+
+    def pauses(self) -> Iterator[float]:
+        """Yields the pauses."""
+        pause = self.first
+        while True:
+            yield pause
+            pause = min(pause * 2, self.longest)
 
 
 class Auth(Protocol):

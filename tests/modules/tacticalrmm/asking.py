@@ -50,7 +50,7 @@ def body(request: dict[str, Any]) -> dict[str, Any]:
 
 async def until(condition: Callable[[], bool]) -> None:
     """Waits for something in the simulator, which offers no event across threads."""
-    while not condition():  # noqa: ASYNC110 - see above
+    while not condition():
         await asyncio.sleep(0.01)
 
 

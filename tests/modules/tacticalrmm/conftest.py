@@ -9,7 +9,7 @@ from sandbox.client import SandboxControl
 from sandbox.serving import SandboxServer
 from sandbox.tacticalrmm import create_app
 from server.modules.tacticalrmm import MODULE
-from server.modules.tacticalrmm.client import Pace
+from server.modules.tacticalrmm.connection import Pace
 from server.sdk import Inventory
 from server.sdk.http import HttpPool
 from tests.modules.harness import Connected

@@ -1,6 +1,7 @@
 """run_script: the order, the row that answers it, and what is refused before."""
 
 import asyncio
+from typing import Any
 
 import pytest
 
@@ -252,3 +253,26 @@ async def test_half_characters_in_output_do_not_lose_the_outcome(connected: Conn
     vendor.patch_state(settings={"history_lag": 1e6})
     answer = await connected.run(run_script, ask())
     assert answer.output == "cut ?"
+
+
+@pytest.mark.parametrize(("reported", "told"), [(3221225477, -1073741819), (-1, -1), (4294967295, -1), (255, 255)])
+async def test_exit_codes_of_windows_fit_the_contract(
+    connected: Connected, vendor: SandboxControl, reported: int, told: int
+) -> None:
+    """Windows reports unsigned codes; they come as the same 32 bits with a sign, never as an error after the effect."""
+    vendor.patch_state(scripts={CLEANUP: {"behaviour": {"stdout": "x", "retcode": reported}}})
+    answer = await connected.run(run_script, ask())
+    assert answer.exit_code == told
+
+
+@pytest.mark.parametrize(
+    "results", [{}, {"retcode": None, "execution_time": "soon"}, {"execution_time": -1e300, "stdout": 5}]
+)
+async def test_a_garbled_report_is_still_an_end(
+    connected: Connected, vendor: SandboxControl, results: dict[str, Any]
+) -> None:
+    """Whatever the agent reports about a script that ran, the run is a success."""
+    row = {"id": 9, "script": int(CLEANUP), "username": None, "time": "?", "script_results": results}
+    vendor.add_fault("status", path_regex="/history/$", skip=1, times=0, status=200, body=[row])
+    answer = await connected.run(run_script, ask())
+    assert (answer.exit_code, answer.execution_time.seconds, answer.history_id) == (0, 0, "9")

@@ -514,7 +514,7 @@ class RunScriptResponse(_message.Message):
     afterwards and the run had variables.
     """
     exit_code: _builtins.int
-    """Exit code. Unset: not waited for, or not found in the agent's history."""
+    """Exit code, as a signed number of 32 bits. Unset: not waited for, or not found in the agent's history."""
     stdout: _builtins.str
     """Standard output. Unset: as `output`, or not found in the agent's history."""
     stderr: _builtins.str

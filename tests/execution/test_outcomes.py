@@ -25,7 +25,7 @@ def break_posts(served: Served, kind: str, **fault: object) -> None:
 
 @pytest.mark.parametrize("kind", AFTER_SEND)
 async def test_rule_8_a_lost_answer_is_unknown(served: Served, kind: str) -> None:
-    """A connection reset, garbage or a cut answer after the send: UNKNOWN with a remedy, not retryable, never sent again."""
+    """An answer that is lost or garbled after the send: UNKNOWN, with a remedy, never sent again."""
     break_posts(served, kind)
     first = await served.execute("run_raw", {"text": "a"}, "k")
     again = await served.execute("run_raw", {"text": "a"}, "k")
@@ -176,7 +176,9 @@ async def until_sent(served: Served, key: str) -> None:
 async def take_away(served: Served, status: str) -> None:
     """Does what a sweeper of another replica does to an execution whose owner seems gone."""
     async with served.handle.house.database.system() as connection:
-        sql = "UPDATE workflow_action_invocations SET status = $1, completed_at = now(), lease_owner = gen_random_uuid()"
+        sql = (
+            "UPDATE workflow_action_invocations SET status = $1, completed_at = now(), lease_owner = gen_random_uuid()"
+        )
         await connection.execute(sql, status)
 
 
@@ -199,7 +201,7 @@ async def test_state_machine_partial_effect_is_failed_and_final(served: Served) 
 async def test_a_defect_of_a_handler_is_told_by_what_was_sent(
     served: Served, mode: str, state: int, effect: int, posts: int
 ) -> None:
-    """A crash before the send is INTERNAL without effect; after it the outcome is unknown. No values are told."""
+    """A crash before the send is INTERNAL without effect; after it the outcome is unknown. Values stay untold."""
     done = await served.execute("post", {"name": "a", "mode": mode, "secret": "canary-1234"}, "k")
     assert (done.state, done.failure.effect, served.lab.posts()) == (state, effect, posts)
     assert "canary" not in str(done)

@@ -7,8 +7,7 @@ import pytest
 
 from server.gen.patchbay.v1 import executor_pb2
 from tests.support.grpc_errors import refused
-from tests.support.served import TENANT, Caller, Replicas, Served, set_up
-from tests.support.served import Lab
+from tests.support.served import TENANT, Caller, Lab, Replicas, Served, set_up
 
 pytestmark = pytest.mark.anyio
 

@@ -272,10 +272,11 @@ async def test_a_query_that_the_listing_refuses_is_named_as_ours(pickers, integr
 async def test_the_listing_actions_permission_is_needed(options, boards, vendor):
     """`catalog` alone does not open a listing action that the caller may not run."""
     bare = Caller(name="key:bare", tenants=None, permissions=("catalog", "zeta.cards.*"))
-    with pytest.raises(Refusal) as refused:
-        await options("board", inputs={"site": "x"}, caller=bare)
-    assert refused.value.reason == "PERMISSION_DENIED"
-    assert "zeta.boards.read" in refused.value.message
+    for inputs in ({"site": "x"}, {}):  # also before it is told which input is missing
+        with pytest.raises(Refusal) as refused:
+            await options("board", inputs=inputs, caller=bare)
+        assert refused.value.reason == "PERMISSION_DENIED"
+        assert "zeta.boards.read" in refused.value.message
     assert vendor.requests == []
 
 

@@ -73,8 +73,7 @@ class Listener:
         """Stops listening."""
         if self._task is not None:
             self._task.cancel()
-            with suppress(asyncio.CancelledError):
-                await self._task
+            await asyncio.wait([self._task])
 
     async def __aenter__(self) -> Self:
         await self.start()

@@ -122,7 +122,7 @@ async def test_every_table_with_a_tenant_is_isolated(fresh: Fresh) -> None:
         rows = await connection.fetch("""
             SELECT c.relname, c.relrowsecurity AND c.relforcerowsecurity AS forced,
                 pg_get_userbyid(c.relowner) AS owner,
-                (SELECT count(*) FROM pg_policy p WHERE p.polrelid = c.oid) AS policies
+                (SELECT count(*) FROM pg_policy p WHERE p.polrelid = c.oid AND p.polpermissive) AS policies
             FROM pg_class c JOIN pg_attribute a ON a.attrelid = c.oid AND a.attname = 'tenant'
             WHERE c.relkind IN ('r', 'p') AND c.relnamespace = 'public'::regnamespace
         """)

@@ -66,16 +66,28 @@ has() {
   grep -qF -- "$1" <<<"$answer" || deviates "the answer lacks: $1"
 }
 
-# holds EXPRESSION: a Python expression over the answer, called `a`.
-holds() {
-  "$python" -c 'import json, sys; a = json.load(sys.stdin); sys.exit(0 if eval(sys.argv[1]) else 1)' "$1" \
-    <<<"$answer" || deviates "not so: $1"
+# evaluate EXPRESSION: the value of a Python expression over the answer, called `a`. grpcurl writes field names as the
+# server's descriptors have them, in snake_case or camelCase; here they are always snake_case.
+evaluate() {
+  "$python" -c '
+import json, re, sys
+
+def named(pairs):
+    return {re.sub("[A-Z]", lambda found: "_" + found[0].lower(), name): value for name, value in pairs}
+
+a = json.load(sys.stdin, object_pairs_hook=named)
+print(eval(sys.argv[1]))
+' "$1" <<<"$answer"
 }
 
-# pick EXPRESSION: prints the value of a Python expression over the answer.
+# holds EXPRESSION: the expression has to be true.
+holds() {
+  [[ "$(evaluate "bool($1)")" == True ]] || deviates "not so: $1"
+}
+
+# pick EXPRESSION: prints the expression's value.
 pick() {
-  "$python" -c 'import json, sys; a = json.load(sys.stdin); print(eval(sys.argv[1]))' "$1" <<<"$answer" ||
-    deviates "cannot be read: $1"
+  evaluate "$1" || deviates "cannot be read: $1"
 }
 
 # request ACTION INPUT KEY: prints the body of an ExecuteAction call.
@@ -109,16 +121,16 @@ holds 'a["status"] == "SERVING"'
 
 step "the catalog offers Tactical RMM to the tenant"
 call patchbay.v1.Catalog/GetCatalog "{\"tenant\": \"$tenant\"}"
-holds '[g["availability"]["state"] for g in a["groups"] if g["groupKey"] == "app:tacticalrmm"] == ["AVAILABILITY_STATE_AVAILABLE"]'
+holds '[g["availability"]["state"] for g in a["groups"] if g["group_key"] == "app:tacticalrmm"] == ["AVAILABILITY_STATE_AVAILABLE"]'
 etag="$(pick 'a["etag"]')"
 call patchbay.v1.Catalog/GetCatalog "{\"tenant\": \"$tenant\", \"etag\": \"$etag\"}"
-holds 'a["notModified"] is True and not a.get("groups")'
+holds 'a["not_modified"] is True and not a.get("groups")'
 
 step "an action has both schemas"
 call patchbay.v1.Catalog/GetAction "{\"tenant\": \"$tenant\", \"action\": \"tacticalrmm.agents.run_script\"}"
 holds 'a["action"]["summary"]["effect"] == "EFFECT_CLASS_NON_IDEMPOTENT"'
-holds '"agent_id" in json.loads(a["action"]["input"]["inlinedJson"])["properties"]'
-holds '"exit_code" in json.loads(a["action"]["output"]["inlinedJson"])["properties"]'
+holds '"agent_id" in json.loads(a["action"]["input"]["inlined_json"])["properties"]'
+holds '"exit_code" in json.loads(a["action"]["output"]["inlined_json"])["properties"]'
 
 step "a reading action needs no key"
 call patchbay.v1.ActionExecutor/ExecuteAction "$(request tacticalrmm.agents.find '{}' '')"
@@ -144,7 +156,7 @@ holds "a['execution']['id'] == '$first'"
 step "the module's own rpc, the envelope in metadata"
 direct=(-H "x-patchbay-tenant: $tenant" -H "idempotency-key: $key-direct")
 call "$module/RunScript" "{\"agent_id\": \"$agent\", \"script_id\": \"$script\"}" "${direct[@]}"
-holds 'a["runRequested"] is True and a["agentId"] and a.get("exitCode", 0) == 0'
+holds 'a["run_requested"] is True and a["agent_id"] and a.get("exit_code", 0) == 0'
 
 step "a key used for another input is refused, and says why"
 other="$(request tacticalrmm.agents.run_script "{\"agent_id\": \"$agent\", \"script_id\": \"$script\", \"args\": [\"x\"]}" "$key")"

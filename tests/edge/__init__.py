@@ -1,0 +1,1 @@
+"""What callers see at the gRPC port."""

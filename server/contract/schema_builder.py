@@ -1,9 +1,9 @@
 """Builds schemas of messages, bundled or inlined."""
 
 from collections.abc import Sequence
-from functools import cache
 from typing import Any, Final
 
+import protovalidate
 from google.protobuf import message_factory
 from google.protobuf.descriptor import Descriptor, FieldDescriptor
 
@@ -200,12 +200,11 @@ class Bundler(_Builder):
 NO_MESSAGE_RULES: Final[Any] = annotations.NO_MESSAGE_RULES
 
 
-@cache
-def required_fields(descriptor: Descriptor) -> list[str]:
+def required_fields(descriptor: Descriptor, validator: protovalidate.Validator | None = None) -> list[str]:
     """Returns the fields that cannot be left out: those at fault in an empty message after defaults."""
     message = message_factory.GetMessageClass(descriptor)()
     apply_defaults(message)
-    faulty = {violation.field for violation in violations_of(message)}
+    faulty = {violation.field for violation in violations_of(message, validator)}
     return [field.name for field in annotations.ordered(descriptor) if field.name in faulty]
 
 

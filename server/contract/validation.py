@@ -9,14 +9,19 @@ from server.contract.problems import Violation
 from server.contract.shapes import choices_of, type_of
 
 
-def violations_of(message: Message) -> tuple[Violation, ...]:
+def violations_of(message: Message, validator: protovalidate.Validator | None = None) -> tuple[Violation, ...]:
     """Returns every violated protovalidate rule of a message, nested messages included.
+
+    Args:
+        message: The message.
+        validator: Keeps compiled rules by the name of the message type, so types of one name in two descriptor
+            pools need one each. None: the process's own, for the default pool.
 
     Raises:
         protovalidate.CompilationError: A rule itself is malformed; contracts are checked for it when read.
     """
     try:
-        found = protovalidate.collect_violations(message)
+        found = (validator or protovalidate).collect_violations(message)
     except protovalidate.EvaluationError as error:
         return (Violation("", f"a rule could not be evaluated: {error}", "cel.evaluation"),)
     return tuple(_violation(message, one.proto) for one in found)

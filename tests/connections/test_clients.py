@@ -142,8 +142,10 @@ async def test_a_look_up_that_began_before_a_change_is_not_kept(
     await rows.reading.wait()
     changed = await house.connect(vendor)
     clients.forget(house.tenant)
+    held, rows.gate = rows.gate, asyncio.Event()
     rows.gate.set()
     late = await clients.get(house.tenant, house.module)
+    held.set()
     assert (await early).revision == changed.revision - 1
     assert late.revision == changed.revision
     assert await clients.get(house.tenant, house.module) is late

@@ -224,6 +224,14 @@ async def test_a_defect_of_a_module_stores_nothing_and_tells_no_secret(
     assert await stored(database) == (0, 0)
 
 
+async def test_a_failure_in_a_modules_own_words_is_masked(house: House, vendor: Vendor) -> None:
+    """Message, vendor message and remedy lose the password that the module put into them."""
+    login = {"username": "careless", "password": "careless-password-4711"}
+    told = await failure(house, vendor, api_key=None, login=login)
+    assert told.reason == "CREDENTIALS_REFUSED"
+    assert {told.message, told.vendor_message, told.remedy.text} == {"*** was not accepted"}
+
+
 async def test_every_client_made_for_a_test_is_closed(house: House, vendor: Vendor) -> None:
     """Accepted or refused: only the client in use stays open."""
     await house.connect(vendor)

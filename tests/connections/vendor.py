@@ -19,6 +19,7 @@ from server.core.registry import RegisteredModule, Registry
 from server.gen.patchbay.modules.tacticalrmm.v1 import tacticalrmm_pb2
 from server.gen.patchbay.v1 import connections_pb2
 from server.sdk.availability import rmm_connection
+from server.sdk.failures import ActionFailure
 from server.sdk.http import HttpClient
 from server.sdk.module import ConnectionScope, IntegrationModule
 from tests.catalog.support import Vendor as Handlers
@@ -121,9 +122,13 @@ class Client:
 
 
 async def check(client: Client) -> None:
-    """Asks the vendor; a user named `defect` stands for a module with a defect that quotes a secret."""
-    if client.settings.login.username == "defect":
-        raise RuntimeError(f"cannot sign in with {client.settings.login.password}")
+    """Asks the vendor; users named `defect` and `careless` stand for modules that quote a secret."""
+    login = client.settings.login
+    if login.username == "defect":
+        raise RuntimeError(f"cannot sign in with {login.password}")
+    if login.username == "careless":
+        quoted = f"{login.password} was not accepted"
+        raise ActionFailure("CREDENTIALS_REFUSED", quoted, vendor_message=quoted, remedy=quoted)
     await client.check()
 
 

@@ -146,9 +146,11 @@ async def test_asymmetric_signatures_count(issuer: Issuer, algorithm: str) -> No
 
 
 async def test_a_key_is_used_for_its_own_algorithm_only(issuer: Issuer) -> None:
-    """A key that is marked for one algorithm, for encryption or with a private half verifies nothing else."""
-    for facts in ({"alg": "PS256"}, {"use": "enc"}, {"d": "AQAB"}):
-        issuer.document = {"keys": [public_jwk(issuer.key, "first", **facts)]}
+    """A key that is marked for another algorithm or for encryption, or that everybody can sign with, is not used."""
+    private = jwt.algorithms.RSAAlgorithm.to_jwk(issuer.key, as_dict=True)
+    private["key_ops"] = ["sign", "verify"]
+    for facts in ({"alg": "PS256"}, {"use": "enc"}, {"key_ops": ["sign"]}, private):
+        issuer.document = {"keys": [{**public_jwk(issuer.key, "first"), **facts}]}
         assert (await refused(issuer.verifier(), issuer.token())).reason == "CREDENTIALS_INVALID"
 
 

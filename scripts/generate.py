@@ -1,7 +1,8 @@
 """Writes every generated file from the protos: `python scripts/generate.py [--into FOLDER]`.
 
 Server code goes to `server/gen`, the Python client's messages to `clients/python/patchbay_client/gen`, code of the
-torture proto to `tests/gen`. With `--into` the same tree is written below another folder, for comparison.
+torture proto to `tests/gen`, the page of failure reasons to `docs/failures.md`. With `--into` the same tree is written
+below another folder, for comparison.
 """
 
 import argparse
@@ -30,9 +31,7 @@ OUTPUTS = (SERVER_GEN, CLIENT_GEN, TESTS_GEN)
 
 _ABSOLUTE = re.compile(r"^(from|import) ((?:patchbay|torture)[\w.]*)", re.MULTILINE)
 _VALIDATE = re.compile(r"^from buf\.validate import validate_pb2", re.MULTILINE)
-_VALIDATE_STUB = re.compile(
-    r"^(from buf\.validate import validate_pb2.*|import buf\.validate.*)$\n?", re.MULTILINE
-)
+_VALIDATE_STUB = re.compile(r"^(from buf\.validate import validate_pb2.*|import buf\.validate.*)$\n?", re.MULTILINE)
 
 
 def protos(folder: Path) -> list[str]:
@@ -53,9 +52,7 @@ def protoc(include: Iterable[Path], files: Iterable[str], *arguments: str) -> No
 def _run_protoc(arguments: list[str]) -> None:
     tools = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"  # plugins call ruff by name
     command = [sys.executable, "-m", "grpc_tools.protoc", *arguments]
-    done = subprocess.run(
-        command, check=False, env={**os.environ, "PATH": tools}, capture_output=True, text=True
-    )
+    done = subprocess.run(command, check=False, env={**os.environ, "PATH": tools}, capture_output=True, text=True)
     if done.returncode:
         raise SystemExit(done.stderr)
 
@@ -67,12 +64,8 @@ def _plugin(name: str) -> str:
 def _validate_with_imports(wellknown: Path) -> bytes:
     """Returns a FileDescriptorSet of validate.proto and every well-known file."""
     with tempfile.NamedTemporaryFile(suffix=".binpb") as out:
-        files = [
-            str(path.relative_to(wellknown)) for path in sorted(wellknown.glob("google/protobuf/*.proto"))
-        ]
-        _run_protoc(
-            [f"--proto_path={wellknown}", f"--descriptor_set_out={out.name}", "--include_source_info", *files]
-        )
+        files = [str(path.relative_to(wellknown)) for path in sorted(wellknown.glob("google/protobuf/*.proto"))]
+        _run_protoc([f"--proto_path={wellknown}", f"--descriptor_set_out={out.name}", "--include_source_info", *files])
         descriptors = descriptor_pb2.FileDescriptorSet.FromString(Path(out.name).read_bytes())
     validate = descriptor_pb2.FileDescriptorProto.FromString(validate_descriptor.serialized_file())
     validate.source_code_info.SetInParent()  # betterproto2's compiler wants it on every file
@@ -117,9 +110,7 @@ def _absolute(found: re.Match[str], package: str) -> str:
 def _generate_client(out: Path) -> None:
     """Writes dataclass messages from descriptors without options, so that no option's own types come along."""
     out.mkdir(parents=True, exist_ok=True)
-    files = [
-        name for name in protos(ROOT / "proto") if name.startswith("patchbay/v1/") and "options" not in name
-    ]
+    files = [name for name in protos(ROOT / "proto") if name.startswith("patchbay/v1/") and "options" not in name]
     with tempfile.TemporaryDirectory() as scratch:
         image = Path(scratch) / "image.binpb"
         write_image(image, ROOT / "proto")
@@ -163,7 +154,11 @@ def main() -> None:
     """Reads the command line and generates."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--into", type=Path, default=ROOT)
-    generate(parser.parse_args().into)
+    target = parser.parse_args().into
+    generate(target)
+    # In a process of its own, since this one may have imported what has just been replaced.
+    documents = [sys.executable, str(ROOT / "scripts" / "documents.py"), "--into", str(target)]
+    subprocess.run(documents, check=True)
 
 
 if __name__ == "__main__":

@@ -27,4 +27,5 @@ def _pattern(
         yield jsonschema.ValidationError("does not match the pattern")
 
 
-EcmaValidator: Any = jsonschema.validators.extend(jsonschema.Draft202012Validator, {"pattern": _pattern})
+_extend: Any = jsonschema.validators.extend
+EcmaValidator: Any = _extend(jsonschema.Draft202012Validator, {"pattern": _pattern})

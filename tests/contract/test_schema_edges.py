@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from google.protobuf.descriptor import Descriptor, FieldDescriptor
 
-from server.contract.shapes import choice_of, is_map, rules_of
+from server.contract.shapes import choice_of, entry_value, is_map, rules_of
 from tests.contract.ecma import EcmaValidator
 from tests.contract.instances import JUNK, TEXTS
 from tests.contract.test_schema_law import accepted, contract_of, torture_messages
@@ -40,6 +40,11 @@ OBJECTS: list[Any] = [
     {"tree": {"name": "x", "hedge": {"height": -1}}}, {"name": "x", "children": [{}]}, {"a": {"b": [1, None, 1.5]}},
     {"name": "x", "named": {"y": {"name": "z"}}}, {"name": "x", "children": [{"name": "y"}]},
 ]  # fmt: skip
+
+
+_NUMERIC = {
+    getattr(FieldDescriptor, f"CPPTYPE_{name}") for name in ("INT32", "INT64", "UINT32", "UINT64", "FLOAT", "DOUBLE")
+}
 
 
 def test_bases_are_valid() -> None:
@@ -91,7 +96,7 @@ def _candidates(field: FieldDescriptor) -> list[Any]:
     if is_map(field):
         keys = ["a", "", "A", "true", "false", "True", "0", "-0", "5", "-1", "-2", "-3", "01", "2147483648"]
         keys += ["18446744073709551615", "18446744073709551616", "9223372036854775808"]
-        values = _singles(field.message_type.fields_by_name["value"])
+        values = _singles(entry_value(field))
         return [{key: value} for key in keys for value in values[:40]] + [
             {"a": values[index], "b": values[-1]} for index in range(len(values))
         ]
@@ -122,18 +127,11 @@ def _numbers(field: FieldDescriptor) -> Iterator[float]:
 
 
 def _edges(rules: Any) -> Iterator[float]:
+    """Yields every number in a field's rules."""
     for inner, value in rules.ListFields():
         if inner.message_type is not None and not inner.is_repeated:
             yield from _edges(value)
-        elif inner.cpp_type in (FieldDescriptor.CPPTYPE_FLOAT, FieldDescriptor.CPPTYPE_DOUBLE) or (
-            inner.message_type is None
-            and inner.cpp_type
-            not in (
-                FieldDescriptor.CPPTYPE_STRING,
-                FieldDescriptor.CPPTYPE_BOOL,
-                FieldDescriptor.CPPTYPE_ENUM,
-            )
-        ):
+        elif inner.cpp_type in _NUMERIC:
             yield from value if inner.is_repeated else [value]
 
 

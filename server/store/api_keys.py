@@ -9,18 +9,18 @@ from server.core.api_keys import ApiKey
 from server.store.database import Connection, Database
 
 _COLUMNS: Final = "key_id, secret_hash, label, tenants, permissions, created_at, created_by, expires_at, revoked_at"
-_FIND: Final = f"SELECT {_COLUMNS} FROM api_keys WHERE key_id = $1"  # noqa: S608 - constants only
+_FIND: Final = f"SELECT {_COLUMNS} FROM api_keys WHERE key_id = $1"
 _LIST: Final = f"""
     SELECT {_COLUMNS} FROM api_keys WHERE $1::uuid[] IS NULL OR tenants <@ $1
     ORDER BY created_at DESC, key_id
-"""  # noqa: S608 - constants only
+"""
 _ADD: Final = f"""
     INSERT INTO api_keys (key_id, secret_hash, label, tenants, permissions, created_by, expires_at)
     VALUES ($1, $2, $3, $4, $5, $6, $7) RETURNING {_COLUMNS}
-"""  # noqa: S608 - constants only
+"""
 _REVOKE: Final = f"""
     UPDATE api_keys SET revoked_at = now() WHERE key_id = $1 AND revoked_at IS NULL RETURNING {_COLUMNS}
-"""  # noqa: S608 - constants only
+"""
 _ANY: Final = "SELECT EXISTS (SELECT FROM api_keys)"
 _LOCK: Final = "LOCK TABLE api_keys IN SHARE ROW EXCLUSIVE MODE"
 

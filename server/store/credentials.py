@@ -23,7 +23,7 @@ _STALE: Final = f"""
     SELECT c.tenant, c.integration_id, {SEALED_COLUMNS} FROM connection_credentials c
     WHERE c.key_id <> $1 AND ($2::uuid IS NULL OR (c.tenant, c.integration_id) > ($2, $3::uuid))
     ORDER BY c.tenant, c.integration_id LIMIT $4
-"""  # noqa: S608 - constants only
+"""
 _REWRAP: Final = """
     UPDATE connection_credentials c
     SET key_id = n.key_id, key_nonce = n.key_nonce, wrapped_key = n.wrapped_key
@@ -35,11 +35,11 @@ _KEEP: Final = """
     INSERT INTO system_secrets (name, key_id, key_nonce, wrapped_key, nonce, ciphertext)
     VALUES ($1, $2, $3, $4, $5, $6) ON CONFLICT (name) DO NOTHING
 """
-_KEPT: Final = f"SELECT {SEALED_COLUMNS} FROM system_secrets c WHERE c.name = $1"  # noqa: S608 - constants only
+_KEPT: Final = f"SELECT {SEALED_COLUMNS} FROM system_secrets c WHERE c.name = $1"
 _STALE_OWN: Final = f"""
     SELECT c.name, {SEALED_COLUMNS} FROM system_secrets c
     WHERE c.key_id <> $1 AND ($2::text IS NULL OR c.name > $2) ORDER BY c.name LIMIT $3
-"""  # noqa: S608 - constants only
+"""
 _REWRAP_OWN: Final = """
     UPDATE system_secrets SET key_id = $3, key_nonce = $4, wrapped_key = $5 WHERE name = $1 AND wrapped_key = $2
 """

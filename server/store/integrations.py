@@ -25,10 +25,10 @@ _LOAD: Final = f"""
     SELECT {_COLUMNS}, {SEALED_COLUMNS} FROM rmm_integrations i
     LEFT JOIN connection_credentials c USING (tenant, integration_id)
     WHERE i.tenant = $1 AND i.provider = $2
-"""  # noqa: S608 - constants only
+"""
 _LIST: Final = f"""
     SELECT {_COLUMNS} FROM rmm_integrations i WHERE i.tenant = $1 ORDER BY i.provider
-"""  # noqa: S608 - constants only
+"""
 _AVAILABILITY: Final = """
     SELECT i.provider, i.is_active, i.connected_at, c.integration_id IS NOT NULL AS settings_complete
     FROM rmm_integrations i LEFT JOIN connection_credentials c USING (tenant, integration_id)
@@ -43,22 +43,22 @@ _SAVE: Final = f"""
         settings = excluded.settings, egress_grant = excluded.egress_grant, revision = i.revision + 1,
         last_failure = NULL
     RETURNING {_COLUMNS}
-"""  # noqa: S608 - constants only
+"""
 _TESTED: Final = f"""
     UPDATE rmm_integrations i SET
         last_failure = $4, connected_at = CASE WHEN $4::jsonb IS NULL THEN now() ELSE i.connected_at END
     WHERE i.tenant = $1 AND i.integration_id = $2 AND i.revision = $3
     RETURNING {_COLUMNS}
-"""  # noqa: S608 - constants only
+"""
 _LOCK: Final = f"""
     SELECT {_COLUMNS} FROM rmm_integrations i WHERE i.tenant = $1 AND i.provider = $2 FOR UPDATE
-"""  # noqa: S608 - constants only
+"""
 _DESTROY: Final = "DELETE FROM connection_credentials WHERE tenant = $1 AND integration_id = $2"
 _DEACTIVATE: Final = f"""
     UPDATE rmm_integrations i SET is_active = false, revision = i.revision + 1, last_failure = NULL
     WHERE i.tenant = $1 AND i.integration_id = $2
     RETURNING {_COLUMNS}
-"""  # noqa: S608 - constants only
+"""
 
 
 class IntegrationRows:

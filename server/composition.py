@@ -5,6 +5,7 @@ import importlib
 import pkgutil
 from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from importlib.metadata import entry_points
 from types import ModuleType
 from typing import Any
@@ -113,11 +114,12 @@ async def build(settings: Settings, dsn: str, register: Register = all_modules) 
     catalog = Catalog(registry, availabilities)
     upkeep_store = UpkeepStore(database)
     reads: Batcher[Any] = Batcher(upkeep_store.insert_reads, max_items=200, max_wait=0.2, capacity=10_000)
+    audit, budgets, locks = AuditLog(database), Budgets(database), Locks(database, listener)
     stores = Stores(
         invocations=Invocations(database),
         upkeep=upkeep_store,
-        budgets=Budgets(database),
-        locks=Locks(database),
+        budgets=budgets,
+        locks=locks,
         reads=reads,
         inventory=lambda tenant, provider: Assets(database, tenant, provider),
     )
@@ -165,9 +167,10 @@ async def build(settings: Settings, dsn: str, register: Register = all_modules) 
             executor,
             owner=owner,
             settings=_upkeep(settings),
+            prunings=(lambda: audit.prune(datetime.now(UTC) - settings.keep_audit), budgets.prune, locks.prune),
         ),
         upkeep_store=upkeep_store,
-        audit=AuditLog(database),
+        audit=audit,
         reads=reads,
         http=http,
     )

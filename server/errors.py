@@ -1,12 +1,12 @@
 """The root of every exception that Patchbay raises on purpose.
 
-    PatchbayError
-    ├── ActionFailure          the action did not succeed; becomes a Failure    sdk/
-    │   └── OutcomeUnknown     nobody can say whether the effect happened       sdk/
-    ├── LeaseLost              another replica owns the execution now           sdk/
-    ├── ContractError          a module's contract contradicts itself           contract/
-    ├── Refusal                the call itself is not processed                 core/
-    └── DatabaseUnavailable    PostgreSQL does not answer                       here
+PatchbayError
+├── ActionFailure          the action did not succeed; becomes a Failure    sdk/
+│   └── OutcomeUnknown     nobody can say whether the effect happened       sdk/
+├── LeaseLost              another replica owns the execution now           sdk/
+├── ContractError          a module's contract contradicts itself           contract/
+├── Refusal                the call itself is not processed                 core/
+└── DatabaseUnavailable    PostgreSQL does not answer                       here
 """
 
 

@@ -35,7 +35,7 @@ class Settings:
         max_running: Calls worked on at the same time, per process.
         max_input_bytes, max_output_bytes: Limits of one payload.
         lease_seconds: After this time without a sign of life a replica's executions are taken over.
-        keep_payloads_days, keep_tombstones_days, keep_keyless_tombstones_days: Retention.
+        keep_payloads_days, keep_tombstones_days, keep_keyless_tombstones_days, keep_audit_days: Retention.
         pool_size: Database connections per process.
     """
 
@@ -60,6 +60,7 @@ class Settings:
     keep_payloads_days: float = 7.0
     keep_tombstones_days: float = 30.0
     keep_keyless_tombstones_days: float = 400.0
+    keep_audit_days: float = 400.0
     pool_size: int = 10
 
     def __post_init__(self) -> None:
@@ -99,6 +100,11 @@ class Settings:
     def keep_keyless_tombstones(self) -> timedelta:
         """How long keys of actions that must not be repeated are remembered."""
         return timedelta(days=self.keep_keyless_tombstones_days)
+
+    @property
+    def keep_audit(self) -> timedelta:
+        """How long audit rows are kept."""
+        return timedelta(days=self.keep_audit_days)
 
     @classmethod
     def from_env(cls, **overrides: Any) -> Self:

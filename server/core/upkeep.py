@@ -4,7 +4,7 @@ Each job runs in a loop of its own. A failing round is logged and tried again; n
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import partial
@@ -62,6 +62,7 @@ class Upkeep:
         *,
         owner: str,
         settings: UpkeepSettings,
+        prunings: Sequence[Callable[[], Awaitable[object]]] = (),
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
         self._registry = registry
@@ -72,6 +73,7 @@ class Upkeep:
         self._executor = executor
         self._owner = owner
         self._settings = settings
+        self._prunings = prunings
         self._now = now
 
     def jobs(self) -> list[Awaitable[None]]:
@@ -107,6 +109,8 @@ class Upkeep:
         for classes, keep in ((_SHORT, settings.keep_tombstones), (_LONG, settings.keep_keyless_tombstones)):
             await _until_done(partial(self._store.delete_tombstones, now - keep, classes, _PRUNE_BATCH))
         await self._store.bury_leases()
+        for prune in self._prunings:
+            await prune()
 
     def _judge(self, record: Record) -> Outcome:
         action = self._action(record)

@@ -1,6 +1,6 @@
 """The Catalog service."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from typing import Protocol
 
@@ -54,7 +54,7 @@ class CatalogServicer:
 
     async def watch_catalog(
         self, request: pb.WatchCatalogRequest, call: CallInfo
-    ) -> AsyncIterator[pb.WatchCatalogResponse]:
+    ) -> AsyncGenerator[pb.WatchCatalogResponse, None]:
         """Streams availability."""
         tenant = await self._open(request.tenant, call)
         async with aclosing(self._watches.watch(tenant, request.resume_from)) as events:

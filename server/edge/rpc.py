@@ -6,8 +6,10 @@ CallInfo. A unary method returns its answer, or bytes when it has serialized it 
 
 from __future__ import annotations
 
+import asyncio
 import re
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from contextlib import aclosing
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -129,15 +131,19 @@ def _unary(
 
 
 def _streaming(
-    operation: str, function: Callable[[Any, CallInfo], AsyncIterator[Message]], gate: Gatekeeper
+    operation: str, function: Callable[[Any, CallInfo], AsyncGenerator[Message, None]], gate: Gatekeeper
 ) -> Callable[[Message, Context], AsyncIterator[Message]]:
     async def serve(request: Message, context: Context) -> AsyncIterator[Message]:
         call: CallInfo | None = None
         try:
             call = await gate.open(operation, context)
             check(request)
-            async for answer in function(request, call):
-                yield answer
+            async with aclosing(function(request, call)) as answers:
+                async for answer in answers:
+                    yield answer
+        except (asyncio.CancelledError, GeneratorExit):  # the usual end: the client has left
+            await gate.close(call, None, context)
+            raise
         except Exception as error:  # noqa: BLE001 - everything becomes a status
             await gate.close(call, error, context)
             return

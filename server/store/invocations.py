@@ -59,6 +59,8 @@ _SETTLE = f"""
         AND status = 'UNKNOWN'
 """
 
+LocalWork = Callable[[LocalTransaction], Awaitable[Outcome]]
+
 
 class Invocations:
     """The store of executions. Raises DatabaseUnavailable when PostgreSQL does not answer."""
@@ -89,7 +91,7 @@ class Invocations:
             time: datetime | None = await connection.fetchval(COMPLETE, *arguments)
             return time
 
-    async def transact(self, claimed: Claimed, work: Callable[[LocalTransaction], Awaitable[Outcome]]) -> Outcome | None:
+    async def transact(self, claimed: Claimed, work: LocalWork) -> Outcome | None:
         """Runs local work and records its outcome in one transaction; None when the claim is not ours any more."""
         async with self._database.tenant(claimed.tenant) as connection, connection.transaction():
             locked = await connection.fetchval(rows.LOCK_OURS, *_fence(claimed))

@@ -17,7 +17,7 @@ from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import AsyncExitStack, ExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import grpc
 import pytest
@@ -263,7 +263,7 @@ class ThreadedServer:
         self.handle: ServerHandle | None = None
         self.prepared: Any = None
 
-    def __enter__(self) -> "ThreadedServer":
+    def __enter__(self) -> Self:
         self._thread.start()
         self._stack = AsyncExitStack()
         opening = self._stack.enter_async_context(running_server(self._settings, everything))

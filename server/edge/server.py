@@ -1,18 +1,16 @@
 """The gRPC server: our services, the modules' own, health, reflection."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 import grpc
 from google.protobuf.descriptor import ServiceDescriptor
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
-from grpc_reflection.v1alpha import reflection, reflection_pb2
 
 from server.edge.direct import DirectHandlers
+from server.edge.reflection import add_reflection
 from server.edge.rpc import Gatekeeper, handlers
 
 _ROOM = 1 << 20
-_REFLECTION_V1 = "grpc.reflection.v1.ServerReflection"
 _GRACE = 2.0
 
 
@@ -55,7 +53,7 @@ class Door:
         self._services = [descriptor.full_name for descriptor in servicers] + list(modules)
         health_pb2_grpc.add_HealthServicer_to_server(self._health, self._server)
         if with_reflection:
-            _add_reflection(self._server, [*self._services, health.SERVICE_NAME])
+            add_reflection(self._server, [*self._services, health.SERVICE_NAME])
 
     async def open(self, listen: str) -> str:
         """Starts answering; returns the address with the real port. Raises OSError when the port is taken."""
@@ -75,17 +73,3 @@ class Door:
     async def stop(self) -> None:
         """Stops answering; calls that are being answered have a moment to end."""
         await self._server.stop(_GRACE)
-
-
-def _add_reflection(server: grpc.aio.Server, services: list[str]) -> None:
-    """Serves reflection v1alpha and, with the same messages, v1."""
-    names = [*services, reflection.SERVICE_NAME, _REFLECTION_V1]
-    reflection.enable_server_reflection(names, server)
-    servicer: Any = reflection.aio.ReflectionServicer(names)
-    method = grpc.stream_stream_rpc_method_handler(
-        servicer.ServerReflectionInfo,
-        request_deserializer=reflection_pb2.ServerReflectionRequest.FromString,
-        response_serializer=reflection_pb2.ServerReflectionResponse.SerializeToString,
-    )
-    handler = grpc.method_handlers_generic_handler(_REFLECTION_V1, {"ServerReflectionInfo": method})
-    server.add_generic_rpc_handlers([handler])

@@ -29,7 +29,7 @@ class ConnectionScope(Generic[S]):
 
     tenant: str
     connection_id: str
-    settings: S
+    settings: S = field(repr=False)
     http: HttpClient
 
 

@@ -22,6 +22,7 @@ from server.store.turns import TurnMissedError, Turns
 _BULK_SHARE: Final = 0.8
 _MARGIN: Final = 0.02  # of the window: requests do not travel equally fast, and the vendor counts when they arrive
 _LONGEST_MARGIN: Final = 1.0
+_LONGEST_WAIT: Final = 86_400.0
 _LONGEST_NAP: Final = 1.0  # a bulk caller looks again at least this often
 
 _TAKE: Final = "SELECT taken, wait FROM patchbay_take_slot($1, $2, $3, $4, $5, $6)"
@@ -89,7 +90,7 @@ class BudgetGate:
         """
         began = monotonic()
         if self._interactive:
-            taken, wait = await self._take(self._definition.limit, deadline.remaining())
+            taken, wait = await self._take(self._definition.limit, deadline.within(_LONGEST_WAIT))
             if not taken:
                 raise self._exhausted(wait)
             await asyncio.sleep(wait)

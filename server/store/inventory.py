@@ -11,7 +11,6 @@ from server.sdk.inventory import Device, DeviceFilter
 from server.store.database import Database
 from server.store.text import storable
 
-_TRIES: Final = 4  # refreshes of one provider may lock each other's rows; PostgreSQL then ends one of them
 _ATTRIBUTES: Final = ("organization_name", "site_name", "platform", "os_name")
 
 _FILLED: Final = "SELECT EXISTS (SELECT FROM asset_fills WHERE tenant = $1 AND rmm_provider = $2)"
@@ -48,18 +47,24 @@ _REFRESH: Final = """
             coalesce(EXCLUDED.agent_status, a.agent_status), coalesce(EXCLUDED.last_seen_at, a.last_seen_at)
         ) IS DISTINCT FROM (a.name, a.rmm_organization_id, a.agent_status, a.last_seen_at)
         RETURNING a.rmm_device_id, a.asset_id
-    ), gone AS (
-        UPDATE assets SET gone_at = now()
-        WHERE $9 AND tenant = $1 AND rmm_provider = $2 AND gone_at IS NULL AND rmm_device_id <> ALL ($3)
-    ), filled AS (
-        INSERT INTO asset_fills (tenant, rmm_provider, filled_at, devices)
-        SELECT $1, $2, now(), cardinality($3) WHERE $9
-        ON CONFLICT (tenant, rmm_provider) DO UPDATE SET filled_at = EXCLUDED.filled_at, devices = EXCLUDED.devices
     )
     SELECT rmm_device_id, asset_id FROM written
     UNION
     SELECT rmm_device_id, asset_id FROM assets
     WHERE tenant = $1 AND rmm_provider = $2 AND rmm_device_id = ANY ($3)
+"""
+# Locks rows in the order in which `_REFRESH` does, so that the two never wait for each other in a circle.
+_COMPLETE: Final = """
+    WITH missing AS (
+        SELECT asset_id FROM assets
+        WHERE tenant = $1 AND rmm_provider = $2 AND gone_at IS NULL
+            AND NOT EXISTS (SELECT FROM unnest($3::text[]) AS told (id) WHERE told.id = rmm_device_id)
+        ORDER BY rmm_device_id COLLATE "C" FOR UPDATE OF assets
+    ), gone AS (
+        UPDATE assets a SET gone_at = now() FROM missing m WHERE a.tenant = $1 AND a.asset_id = m.asset_id
+    )
+    INSERT INTO asset_fills (tenant, rmm_provider, filled_at, devices) VALUES ($1, $2, now(), cardinality($3))
+    ON CONFLICT (tenant, rmm_provider) DO UPDATE SET filled_at = EXCLUDED.filled_at, devices = EXCLUDED.devices
 """
 _IDS: Final = """
     SELECT rmm_device_id, asset_id FROM assets WHERE tenant = $1 AND rmm_provider = $2 AND rmm_device_id = ANY ($3)
@@ -102,20 +107,16 @@ class Assets:
             complete: Whether these are all that it has: others are marked as gone, and the inventory counts as filled.
         """
         told = {storable(device.device_id): device for device in devices}
-        ids = sorted(told)  # the same order everywhere: fewer refreshes block each other
-        columns = _columns([told[id] for id in ids])
-        for tries_left in reversed(range(_TRIES)):
-            try:
-                known = await self._store(ids, columns, complete=complete)
-                break
-            except asyncpg.DeadlockDetectedError:
-                if not tries_left:
-                    raise
+        ids = sorted(told)  # rows are locked in this order everywhere, so refreshes cannot block each other for good
+        known = await self._store(ids, _columns([told[id] for id in ids]))
+        if complete:
+            async with self._database.tenant(self._tenant) as connection:
+                await connection.execute(_COMPLETE, self._tenant, self._provider, ids)
         return {device.device_id: known[storable(device.device_id)] for device in devices}
 
-    async def _store(self, ids: list[str], columns: list[list[Any]], *, complete: bool) -> dict[str, str]:
+    async def _store(self, ids: list[str], columns: list[list[Any]]) -> dict[str, str]:
         async with self._database.tenant(self._tenant) as connection:
-            rows = await connection.fetch(_REFRESH, self._tenant, self._provider, ids, *columns, complete)
+            rows = await connection.fetch(_REFRESH, self._tenant, self._provider, ids, *columns)
             if len(rows) < len(ids):  # inserted by somebody else after this statement began, and not different
                 rows = await connection.fetch(_IDS, self._tenant, self._provider, ids)
         return {row["rmm_device_id"]: str(row["asset_id"]) for row in rows}

@@ -160,7 +160,7 @@ async def test_the_pool_survives_a_restart_under_load(own_postgres: EmbeddedPost
 async def _grown(confirmed: set[str], by: int) -> None:
     wanted = len(confirmed) + by
     async with asyncio.timeout(60):
-        while len(confirmed) < wanted:  # noqa: ASYNC110 - the writers have no event to set
+        while len(confirmed) < wanted:
             await asyncio.sleep(0.01)
 
 

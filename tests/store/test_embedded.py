@@ -15,6 +15,7 @@ from server.store.embedded import DataFolderInUse, EmbeddedPostgres
 from server.store.embedded_files import EmbeddedPostgresFailed
 from tests.support.postgres import apart, folder_for_postgres, statement
 
+_ROOT = Path(__file__).parents[2]
 _PROGRAM = """
 import pathlib, sys
 from server.store.embedded import EmbeddedPostgres
@@ -123,7 +124,7 @@ def test_a_second_server_on_the_folder_is_refused(server: EmbeddedPostgres, fold
 def test_a_killed_owner_leaves_no_server_behind(folder: Path) -> None:
     """kill -9 of the process that started it shuts PostgreSQL down, and the next start works."""
     owner = subprocess.Popen(
-        [sys.executable, "-c", _PROGRAM, str(folder)], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+        [sys.executable, "-c", _PROGRAM, str(folder)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, cwd=_ROOT
     )
     assert owner.stdin is not None
     assert owner.stdout is not None

@@ -27,6 +27,7 @@ from tests.support.postgres import apart, named, statement
 pytestmark = pytest.mark.anyio
 
 _numbers = count(1)
+_ROOT = Path(__file__).parents[2]
 _PROGRAM = "import asyncio, sys; from server.store.migrate import migrate; print(asyncio.run(migrate(sys.argv[1])))"
 
 
@@ -61,7 +62,10 @@ async def test_a_second_run_changes_nothing(empty: str) -> None:
 def test_processes_that_start_together_migrate_once(empty: str) -> None:
     """Three processes at once on an empty database all succeed; the version is recorded once."""
     command = [sys.executable, "-c", _PROGRAM, empty]
-    running = [subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) for _ in range(3)]
+    running = [
+        subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=_ROOT)
+        for _ in range(3)
+    ]
     answers = [process.communicate(timeout=60) for process in running]
     assert [(process.returncode, out.strip()) for process, (out, _) in zip(running, answers, strict=True)] == [
         (0, _newest())

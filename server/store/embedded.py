@@ -20,6 +20,7 @@ from server.store.embedded_files import (
     MAJOR,
     EmbeddedPostgresFailed,
     SystemUser,
+    leave_socket_folder,
     prepare_folder,
     programs,
     socket_folder,
@@ -128,6 +129,7 @@ class EmbeddedPostgres:
         """Shuts the server down (open transactions are rolled back) and releases the folder."""
         self._hang_up()
         if self._lock is not None:
+            leave_socket_folder(self.data_dir)
             self._lock.close()
             self._lock = None
 

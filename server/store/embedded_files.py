@@ -7,6 +7,7 @@ import shutil
 import stat
 import subprocess
 import tempfile
+from contextlib import suppress
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
@@ -78,6 +79,14 @@ def socket_folder(data_dir: Path) -> Path:
         return folder
     digest = hashlib.sha256(os.fsencode(data_dir)).hexdigest()[:16]
     return Path(tempfile.gettempdir()) / f"patchbay-{digest}"
+
+
+def leave_socket_folder(data_dir: Path) -> None:
+    """Removes a socket's folder outside of the data folder."""
+    folder = socket_folder(data_dir)
+    if folder.parent != data_dir:
+        with suppress(OSError):
+            folder.rmdir()
 
 
 def prepare_folder(data_dir: Path, programs_dir: Path, user: SystemUser) -> None:

@@ -12,7 +12,7 @@ import asyncpg
 import pytest
 
 from server.store.embedded import DataFolderInUse, EmbeddedPostgres
-from server.store.embedded_files import EmbeddedPostgresFailed
+from server.store.embedded_files import EmbeddedPostgresFailed, socket_folder
 from tests.support.postgres import apart, folder_for_postgres, statement
 
 _ROOT = Path(__file__).parents[2]
@@ -201,14 +201,17 @@ def test_a_broken_setting_is_told_with_the_reason(folder: Path) -> None:
 
 
 def test_long_paths_get_a_short_socket(folder: Path) -> None:
-    """A data folder deeper than a socket's name may be works through a socket elsewhere."""
+    """A data folder deeper than a socket's name may be works through a socket elsewhere, which goes when it stops."""
     deep = folder / ("d" * 60) / ("e" * 60)
     server = EmbeddedPostgres(deep)
     server.start()
+    elsewhere = socket_folder(deep)
     try:
         assert _ask(server.dsn, "SELECT 1") == 1
+        assert elsewhere.stat().st_mode & 0o077 == 0
     finally:
         server.stop()
+    assert not elsewhere.exists()
 
 
 def test_secrets_of_the_environment_do_not_reach_postgresql(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:

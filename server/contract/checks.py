@@ -6,8 +6,6 @@ from collections import Counter
 from collections.abc import Iterator
 from typing import Any, Final
 
-import protovalidate
-from google.protobuf import message_factory
 from google.protobuf.descriptor import Descriptor, MethodDescriptor, ServiceDescriptor
 from google.protobuf.descriptor_pb2 import MethodOptions
 
@@ -89,7 +87,6 @@ def _connection_defects(service: ServiceDescriptor, name: str) -> Iterator[str]:
         yield f"connection_message `{name}` is not known"
         return
     yield from message_defects(descriptor)
-    yield from _compilation_defects(descriptor)
     yield from picker_defects(service, descriptor)
 
 
@@ -105,7 +102,6 @@ def action_defects(service: ServiceDescriptor, method: MethodDescriptor) -> Iter
         found.append("streams cannot be actions")
     shapes = [
         *(defect for one in (method.input_type, method.output_type) for defect in message_defects(one)),
-        *(defect for one in (method.input_type, method.output_type) for defect in _compilation_defects(one)),
         *picker_defects(service, method.input_type),
     ]
     # Examples need a sound input message; they would only repeat its defects.
@@ -178,13 +174,6 @@ def _scope_defects(service: ServiceDescriptor, method: MethodDescriptor) -> Iter
     for field in budgets[name].scope_fields:
         if field not in method.input_type.fields_by_name:
             yield f"budget `{name}` is split by `{field}`, which is not an input field"
-
-
-def _compilation_defects(descriptor: Descriptor) -> Iterator[str]:
-    try:
-        violations_of(message_factory.GetMessageClass(descriptor)())
-    except protovalidate.CompilationError as error:
-        yield f"{descriptor.full_name}: a validation rule is malformed: {error}"
 
 
 def _example_defects(method: MethodDescriptor) -> Iterator[str]:

@@ -4,6 +4,7 @@ import json
 from collections.abc import Iterator
 from typing import Final
 
+import protovalidate
 from google.protobuf import message_factory
 from google.protobuf.descriptor import Descriptor, FieldDescriptor
 
@@ -27,10 +28,21 @@ _UNTYPED: Final = frozenset({"google.protobuf.Any"})
 
 
 def message_defects(descriptor: Descriptor) -> Iterator[str]:
-    """Yields the defects of every field reachable from the message."""
+    """Yields the defects of every field reachable from the message, and of the rules of the messages themselves."""
+    malformed = [defect for one in nested_messages(descriptor) for defect in _compilation_defects(one)]
+    if malformed:
+        yield from dict.fromkeys(malformed)  # defaults cannot be held against rules that do not compile
+        return
     for one in nested_messages(descriptor):
         for field in one.fields:
             yield from (f"field {field.full_name}: {defect}" for defect in _field_defects(field))
+
+
+def _compilation_defects(descriptor: Descriptor) -> Iterator[str]:
+    try:
+        violations_of(message_factory.GetMessageClass(descriptor)())
+    except protovalidate.CompilationError as error:
+        yield f"{descriptor.full_name}: a validation rule is malformed: {error}"
 
 
 def _field_defects(field: FieldDescriptor) -> Iterator[str]:

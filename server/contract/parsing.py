@@ -9,7 +9,7 @@ from google.protobuf import message_factory
 from google.protobuf.descriptor import Descriptor, FieldDescriptor
 
 from server.contract import wellknown
-from server.contract.problems import ContractError, Violation
+from server.contract.problems import MAX_TOLD, ContractError, Violation
 from server.contract.scalars import (
     BAD,
     INTEGER_RANGES,
@@ -22,6 +22,7 @@ from server.contract.scalars import (
 )
 from server.contract.shapes import choices_of, entry_key, entry_value, is_map, is_well_known, join
 
+MAX_NAME: Final = 100
 MAX_DEPTH: Final = 30  # a Struct spends three of protobuf's hundred levels on each level of JSON
 
 
@@ -147,9 +148,13 @@ def _boolean_key(value: Any, path: str, errors: list[Violation]) -> Any:
 
 
 def _unknown(name: Any, known: Iterable[str], path: str, errors: list[Violation]) -> None:
-    near = difflib.get_close_matches(_snake(str(name)), known, n=1, cutoff=0.6)
+    shown = str(name)[:MAX_NAME]
+    if len(errors) >= MAX_TOLD:  # it will only be counted; looking for similar names would cost
+        errors.append(Violation(path, "unknown field", "json.unknown_field"))
+        return
+    near = difflib.get_close_matches(_snake(shown), known, n=1, cutoff=0.6)
     advice = f"did you mean `{near[0]}`?" if near else f"known are {', '.join(sorted(known)) or 'none'}"
-    errors.append(Violation(join(path, str(name)), f"unknown field, {advice}", "json.unknown_field"))
+    errors.append(Violation(join(path, shown), f"unknown field, {advice}", "json.unknown_field"))
 
 
 def _snake(name: str) -> str:

@@ -2,6 +2,9 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import Final
+
+MAX_TOLD: Final = 50
 
 
 class ContractError(Exception):
@@ -35,9 +38,14 @@ class PayloadInvalid(ValueError):
     """A payload does not fulfil its contract.
 
     Attributes:
-        violations: Every field at fault, in the order found; at least one.
+        violations: Every field at fault, in the order found; at least one. Of more than `MAX_TOLD` the rest is
+            only counted, since an answer has to fit into the trailers of a call.
     """
 
     def __init__(self, violations: Iterable[Violation]) -> None:
-        self.violations = tuple(violations)
+        found = tuple(violations)
+        if len(found) > MAX_TOLD:
+            rest = f"and {len(found) - MAX_TOLD} more violations"
+            found = (*found[:MAX_TOLD], Violation("", rest, "json.more"))
+        self.violations = found
         super().__init__("; ".join(f"{one.field or 'input'}: {one.message}" for one in self.violations))

@@ -73,6 +73,8 @@ class Batcher(Generic[T]):
     async def flush(self) -> None:
         """Returns when everything that was added before is written."""
         wanted = self._added
+        if self._settled >= wanted:
+            return
         self._wanted = max(self._wanted, wanted)
         self._due.set()
         async with self._progress:

@@ -3,15 +3,18 @@
 import asyncio
 import gzip
 import json
+import tracemalloc
 import zlib
+from collections.abc import AsyncIterator
 from urllib.parse import parse_qsl, quote, unquote, urlsplit
 
 import pytest
 
 from server.sdk.failures import ActionFailure, OutcomeUnknown
 from server.sdk.http import EgressGrant, HttpPool, HttpResponse
+from server.sdk.http.response import TooLargeError, read_body
 from server.sdk.scope import entered
-from tests.sdk.conftest import LOOPBACK, SECRET, Bound, scope
+from tests.sdk.conftest import LOOPBACK, SECRET, Bound, Names, scope
 from tests.sdk.vendor import Act, Received, answer, vendor
 
 pytestmark = pytest.mark.anyio
@@ -101,6 +104,22 @@ async def test_answer_over_the_limit(bound: Bound, encoding: str, body: bytes) -
             await client.request("GET", "/")
         assert (await client.request("GET", "/")).json() == {}
     assert len(server.requests) == 2
+
+
+async def test_bomb_takes_no_memory() -> None:
+    """Fifty megabytes in fifty kilobytes are unpacked to the limit and one byte: more is never held."""
+    bomb = gzip.compress(b"\0" * 50_000_000)
+
+    async def chunks() -> AsyncIterator[bytes]:
+        yield bomb
+
+    tracemalloc.start()
+    with pytest.raises(TooLargeError) as raised:
+        await read_body(chunks(), "gzip", 1000)
+    _now, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert len(raised.value.begun) == 1000
+    assert peak < 1_000_000
 
 
 async def test_endless_answer_ends_at_the_limit(bound: Bound) -> None:
@@ -277,6 +296,8 @@ async def test_next_page_of_the_same_origin(bound: Bound) -> None:
         for url in (f"{other.url}/page", "https://example.com/", f"https://127.0.0.1:{server.port}/"):
             with pytest.raises(ActionFailure, match="EGRESS_REFUSED"):
                 await client.request("GET", url)
+        with pytest.raises(ActionFailure, match="VENDOR_REJECTED_INPUT"):
+            await client.request("GET", f"{server.url}/api/%2e%2e/admin")
     assert server.paths() == ["GET /api/page?cursor=a%2Bb"]
     assert other.connections == 0
 
@@ -323,10 +344,11 @@ async def test_path_that_no_address_can_hold(bound: Bound, path: str) -> None:
     assert (server.connections, call.sent) == (0, False)
 
 
-async def test_cookies_are_not_kept(bound: Bound) -> None:
+async def test_cookies_are_not_kept(bound: Bound, names: Names) -> None:
     """What a vendor sets for one tenant is never sent for another."""
+    names.answers["rmm.example.test"] = [["127.0.0.1"]]
     async with vendor(answer(200, "{}", "Set-Cookie: session=abc; Path=/")) as server, entered(scope()):
-        client = bound(server)
+        client = bound(server.named("rmm.example.test"))
         for _ in range(3):
             assert (await client.request("GET", "/")).headers["set-cookie"].startswith("session=abc")
     assert all("cookie" not in one.headers for one in server.requests)

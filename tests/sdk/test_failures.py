@@ -180,7 +180,7 @@ async def test_no_time_left_sends_nothing(bound: Bound, method: str) -> None:
 @pytest.mark.parametrize("warm", [False, True], ids=["new connection", "kept connection"])
 @pytest.mark.parametrize("error", [LeaseLost("lost"), TimeoutError("database"), OSError("database"), RuntimeError("x")])
 async def test_mark_that_fails_stops_the_write(bound: Bound, error: Exception, warm: bool) -> None:
-    """When the mark cannot be recorded no byte of the write leaves, and the error comes out as it is."""
+    """When the mark cannot be recorded no byte of the write leaves; the error comes out as it is; nothing leaks."""
 
     async def mark(_evidence: Mapping[str, str]) -> None:
         raise error
@@ -196,6 +196,7 @@ async def test_mark_that_fails_stops_the_write(bound: Bound, error: Exception, w
             assert not call.sent
             await client.request("GET", "/after")
     assert server.paths() == ["GET /warm"] * warm + ["GET /after"]
+    assert server.connections == 1
 
 
 async def test_mark_holds_the_evidence_and_is_made_once(bound: Bound) -> None:
@@ -284,6 +285,19 @@ async def test_own_reading_comes_first(bound: Bound, method: str) -> None:
     assert found[0].failure.message == "Offline: offline ***"
     assert SECRET not in str(found[0])
     assert found[2].failure.vendor_message == "Forbidden by proxy"
+
+
+async def test_no_more_of_an_error_is_read_than_helps(bound: Bound) -> None:
+    """The module's reading of an error gets at most 256 KiB of it, whatever it accepts as an answer."""
+    seen: list[int] = []
+
+    def read(response: HttpResponse) -> None:
+        seen.append(len(response.content))
+
+    async with vendor(answer(400, b"x" * 1_000_000)) as server, entered(scope()):
+        with pytest.raises(ActionFailure, match="VENDOR_REJECTED_INPUT"):
+            await bound(server, read_error=read).request("GET", "/")
+    assert seen == [256 * 1024]
 
 
 async def test_nothing_runs_outside_of_an_execution(bound: Bound) -> None:

@@ -58,6 +58,14 @@ async def test_write_is_never_redirected(bound: Bound, method: str, status: int)
     assert len(server.requests) == 1
 
 
+async def test_get_with_an_effect_is_not_redirected(bound: Bound) -> None:
+    """A GET that changes something is a write: it goes out once."""
+    async with vendor(moved("/b")) as server, entered(scope()):
+        with pytest.raises(ActionFailure, match="VENDOR_ANSWER_INVALID"):
+            await bound(server).request("GET", "/reboot", effect=True)
+    assert len(server.requests) == 1
+
+
 async def test_login_is_not_redirected(bound: Bound) -> None:
     """A POST without effect is not followed either: its body may hold a password."""
     async with vendor(moved("/b", 307)) as server, entered(scope()):

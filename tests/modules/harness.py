@@ -1,9 +1,6 @@
-"""Runs a module's handlers and probes as the server does, with a real connection pool and nothing recorded."""
+"""Runs a module's handlers and probes as the server does, with real connections, locks and inventory, and no record."""
 
-import asyncio
-from collections import defaultdict
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
-from contextlib import asynccontextmanager
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 from uuid import uuid4
@@ -12,10 +9,14 @@ import structlog
 from google.protobuf.message import Message
 
 from server.contract.secrets import secret_values
-from server.sdk import ActionContext, ConnectionScope, Deadline, IntegrationModule, Inventory, ProbeContext
+from server.gen.patchbay.v1 import options_pb2
+from server.sdk import ActionContext, ConnectionScope, Deadline, IntegrationModule, ProbeContext
 from server.sdk.http import EgressGrant, HttpPool
 from server.sdk.masking import Masker
 from server.sdk.scope import CallScope, entered
+from server.store.database import Database
+from server.store.inventory import Assets
+from server.store.locks import Locks
 
 M = TypeVar("M", bound=Message)
 
@@ -48,7 +49,8 @@ class Connected:
         module: The module under test.
         settings: Its connection message.
         pool: The process's connections.
-        inventory: The tenant's inventory; None for handlers that do not touch it.
+        database: Where locks and the inventory are.
+        tenant: Id of the tenant.
     """
 
     def __init__(
@@ -56,14 +58,15 @@ class Connected:
         module: IntegrationModule[Any, Any],
         settings: Message,
         pool: HttpPool,
-        inventory: Inventory | None = None,
+        database: Database,
+        tenant: str,
     ) -> None:
         assert module.connect is not None
-        self.tenant = str(uuid4())
+        self.tenant = tenant
         self.secrets = secret_values(settings)
         self.told = Told()
-        self._inventory = inventory
-        self._locks: defaultdict[tuple[str, ...], asyncio.Lock] = defaultdict(asyncio.Lock)
+        self.inventory = Assets(database, tenant, _provider(module))
+        self._locks = Locks(database)
         self.client = module.connect(
             ConnectionScope(
                 tenant=self.tenant, connection_id=str(uuid4()), settings=settings, http=pool.client(LOOPBACK)
@@ -84,8 +87,8 @@ class Connected:
             deadline=scope.deadline,
             actor="test",
             log=structlog.get_logger(),
-            inventory=self._inventory,  # type: ignore[arg-type] # handlers that need none are given none
-            lock=self._hold,
+            inventory=self.inventory,
+            lock=lambda *parts: self._locks.hold(self.tenant, "/".join(parts), scope.deadline),
             remember=scope.evidence.update,
             warn=told.warn,
         )
@@ -121,7 +124,6 @@ class Connected:
         told.masker = Masker(self.secrets | secret_values(request))
         return CallScope(deadline=Deadline.after(seconds), masker=told.masker, repeatable=False, mark_sent=mark_sent)
 
-    @asynccontextmanager
-    async def _hold(self, *parts: str) -> AsyncIterator[None]:
-        async with self._locks[parts]:
-            yield
+
+def _provider(module: IntegrationModule[Any, Any]) -> str:
+    return module.contract.GetOptions().Extensions[options_pb2.module].group_key.removeprefix("app:")

@@ -1,6 +1,6 @@
 """The simulated server, connections to it, and what it saw."""
 
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import Callable, Iterator
 
 import pytest
 from google.protobuf.message import Message
@@ -10,8 +10,8 @@ from sandbox.serving import SandboxServer
 from sandbox.tacticalrmm import create_app
 from server.modules.tacticalrmm import MODULE
 from server.modules.tacticalrmm.connection import Pace
-from server.sdk import Inventory
 from server.sdk.http import HttpPool
+from server.store.database import Database
 from tests.modules.harness import Connected
 from tests.modules.tacticalrmm.world import SEED, by_key
 
@@ -37,19 +37,13 @@ def vendor(server: SandboxServer) -> Iterator[SandboxControl]:
 
 
 @pytest.fixture
-async def pool() -> AsyncIterator[HttpPool]:
-    """Connections of this test."""
-    opened = HttpPool()
-    yield opened
-    await opened.close()
-
-
-@pytest.fixture
-def connect(vendor: SandboxControl, server: SandboxServer, pool: HttpPool) -> Connect:
+def connect(
+    vendor: SandboxControl, server: SandboxServer, pool: HttpPool, modules_database: Database, tenant: str
+) -> Connect:
     """Makes a connection, by API key unless settings are given; histories are watched at the tests' pace."""
 
-    def made(settings: Message | None = None, inventory: Inventory | None = None) -> Connected:
-        connected = Connected(MODULE, settings or by_key(server.url), pool, inventory)
+    def made(settings: Message | None = None) -> Connected:
+        connected = Connected(MODULE, settings or by_key(server.url), pool, modules_database, tenant)
         connected.client.pace = QUICK
         return connected
 

@@ -18,7 +18,8 @@ from server.gen.patchbay.modules.tacticalrmm.v1.tacticalrmm_pb2 import (
 from server.modules.tacticalrmm import MODULE
 from server.modules.tacticalrmm.actions import list_scripts, reboot_agent, run_script
 from server.modules.tacticalrmm.connection import instance_url
-from server.sdk import ActionFailure, Effect
+from server.sdk import ActionFailure, Deadline, Effect
+from server.sdk.scope import CallScope, entered
 from tests.modules.harness import Connected
 from tests.modules.tacticalrmm.asking import posts
 from tests.modules.tacticalrmm.conftest import Connect
@@ -333,3 +334,14 @@ async def test_making_a_client_sends_nothing(connect: Connect, vendor: SandboxCo
     """`connect` only reads the settings."""
     connect()
     assert vendor.requests() == []
+
+
+async def test_a_token_that_was_replaced_meanwhile_is_kept(connect: Connect, server: SandboxServer) -> None:
+    """A late 401 to a request with the old token does not throw away the new one."""
+    auth = connect(by_password(server.url)).client._auth
+    async with entered(CallScope(Deadline.after(10))):
+        old = await auth.headers()
+        assert await auth.renew(old)
+        new = await auth.headers()
+        assert await auth.renew(old)
+        assert await auth.headers() == new != old

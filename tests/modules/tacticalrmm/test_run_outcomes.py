@@ -1,6 +1,7 @@
 """run_script: an honest account when the answer is a failure, a riddle or missing."""
 
 import asyncio
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -11,7 +12,7 @@ from server.modules.tacticalrmm.actions import run_script
 from server.modules.tacticalrmm.connection import Pace
 from server.sdk import Effect
 from tests.modules.harness import Connected
-from tests.modules.tacticalrmm.asking import ask, failing, posts, ran, until
+from tests.modules.tacticalrmm.asking import ask, failing, posts, ran, somebody_runs, until
 from tests.modules.tacticalrmm.conftest import Connect
 from tests.modules.tacticalrmm.world import ENDLESS, OBEDIENT, OFFLINE, ONLINE, OVERDUE, SLOW, by_key
 
@@ -189,3 +190,15 @@ async def test_a_lost_answer_to_an_order_that_is_not_waited_for_is_made_good_by_
     answer = await connected.run(run_script, ask(ONLINE, ENDLESS, wait_for_output=False))
     assert (answer.run_requested, answer.history_id, ran(vendor)) == (True, "1", 1)
     assert not answer.HasField("exit_code")
+
+
+async def test_a_500_beside_rows_that_cannot_be_told_apart_is_an_unknown_outcome(
+    connected: Connected, vendor: SandboxControl, server: SandboxServer
+) -> None:
+    """Only the absence of any row proves that the agent was not called."""
+    vendor.add_fault("status", path_regex="/runscript/$", status=500, body="<h1>Oh</h1>", after=True)
+    connected.client.pace = replace(connected.client.pace, grace=-29.0)
+    ours = asyncio.create_task(failing(connected, ask(ONLINE, OBEDIENT, "sleep=20", timeout=30)))
+    await until(lambda: ran(vendor) == 1)
+    await asyncio.to_thread(somebody_runs, server, ["sleep=20"])
+    assert (await ours).reason == "OUTCOME_UNKNOWN"

@@ -147,10 +147,10 @@ async def test_evidence_for_the_probe_is_recorded_before_the_order(
 async def test_runs_of_one_script_on_one_agent_are_made_one_after_another(
     connected: Connected, vendor: SandboxControl
 ) -> None:
-    """Two runs at a time keep their own rows and outputs."""
-    requests = [ask(ONLINE, OBEDIENT, "sleep=5", f"stdout={name}", timeout=10) for name in ("one", "two")]
+    """Two runs that print the same keep their own rows and exit codes."""
+    requests = [ask(ONLINE, OBEDIENT, "sleep=5", "stdout=same", f"exit={code}", timeout=10) for code in (1, 2)]
     answers = await asyncio.gather(*(connected.run(run_script, request) for request in requests))
-    assert [answer.output for answer in answers] == ["one", "two"]
+    assert [answer.exit_code for answer in answers] == [1, 2]
     assert sorted(answer.history_id for answer in answers) == ["1", "2"]
     assert ran(vendor) == 2
 
@@ -276,3 +276,22 @@ async def test_a_garbled_report_is_still_an_end(
     vendor.add_fault("status", path_regex="/history/$", skip=1, times=0, status=200, body=[row])
     answer = await connected.run(run_script, ask())
     assert (answer.exit_code, answer.execution_time.seconds, answer.history_id) == (0, 0, "9")
+
+
+async def test_a_watched_run_keeps_the_row_it_was_first_seen_in(
+    connect: Connect, server: SandboxServer, vendor: SandboxControl
+) -> None:
+    """A person's run of the same script that starts later does not make a watched run a riddle."""
+    connected = connect(by_key(server.url, max_wait=10))
+    ours = asyncio.create_task(
+        connected.run(run_script, ask(ONLINE, OBEDIENT, "sleep=40", "stdout=ours", "exit=5", timeout=60))
+    )
+    await until(lambda: histories(vendor) == 2)
+    await asyncio.to_thread(somebody_runs, server, ["stdout=theirs"])
+    answer = await ours
+    assert (answer.output, answer.exit_code, answer.history_id) == ("ours", 5, "1")
+
+
+def histories(vendor: SandboxControl) -> int:
+    """Counts the times that the history was answered."""
+    return sum(str(one["path"]).endswith("/history/") for one in vendor.requests(1000))

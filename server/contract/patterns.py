@@ -29,6 +29,7 @@ _COUNT: Final = re.compile(r"\{[0-9]+(?:,[0-9]*)?\}")
 _POSIX_CLASS: Final = re.compile(r"\[:([a-z]+):\]")
 _HEX: Final = re.compile(r"x(?:([0-9A-Fa-f]{2})|\{([0-9A-Fa-f]{1,6})\})")
 _GROUP: Final = re.compile(r"\((?:\?(?::|P?<[A-Za-z_][A-Za-z0-9_]*>))?(?!\?)")
+_PLAIN_IN_CLASS: Final = frozenset({r"\.", r"\+", r"\*", r"\?", r"\$", r"\/"})
 _CONTROL: Final = frozenset("tnrfv")
 
 
@@ -177,6 +178,8 @@ def _quoted(letter: str) -> str:
 def _in_class(written: str) -> str:
     if written == "-":
         return r"\-"
+    if written in _PLAIN_IN_CLASS:
+        return written[1]
     # As numbers: Python warns of doubled ones, which other dialects read as set operations, and Unicode mode
     # does not let them be escaped.
     return f"\\x{ord(written):02x}" if written in "&~" else written

@@ -2,6 +2,7 @@
 
 import os
 import sys
+import traceback
 from collections.abc import Sequence
 from importlib.metadata import version as installed
 from typing import Annotated, Any, cast
@@ -16,7 +17,6 @@ from server.cli.explaining import explained
 from server.cli.output import Output
 from server.cli.problems import Problem
 from server.cli.reading import refuse_secret_options
-from server.errors import DatabaseUnavailable
 from server.errors import PatchbayError as ServerError
 
 UsageError = cast("type[Exception]", typer.BadParameter.__bases__[0])
@@ -78,6 +78,12 @@ def run(arguments: Sequence[str]) -> int:
         code, facts, detail = _told(error)
         output.error(_text(error), {"exit_code": int(code), **facts}, detail)
         return code
+    except Exception as defect:
+        if not output.machine:
+            raise
+        facts = {"exit_code": int(ExitCode.ACTION_FAILED), "kind": type(defect).__name__}
+        output.error("a defect of this program", facts, traceback.format_exc())
+        return ExitCode.ACTION_FAILED
     if ended == ExitCode.INTERRUPTED:
         output.error("interrupted", {"exit_code": int(ExitCode.INTERRUPTED)})
     return ended if isinstance(ended, int) else ExitCode.OK
@@ -89,7 +95,7 @@ def _told(error: Exception) -> tuple[ExitCode, dict[str, Any], str]:
         return error.code, {}, error.detail
     if isinstance(error, PatchbayError):
         return code_for(error), explained(error), ""
-    if isinstance(error, DatabaseUnavailable):
+    if isinstance(error, ServerError):
         return ExitCode.SERVER_UNAVAILABLE, {}, ""
     context = getattr(error, "ctx", None)  # of wrong usage
     return ExitCode.BAD_INPUT, {}, context.get_usage() if context is not None else ""

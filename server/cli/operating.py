@@ -10,6 +10,7 @@ import typer
 from server.cli.environment import Environment, command
 from server.cli.exits import ExitCode
 from server.cli.problems import Problem
+from server.errors import PatchbayError as ServerError
 
 secrets = typer.Typer(help="The stored credentials of connections.", no_args_is_help=True)
 
@@ -44,9 +45,13 @@ def settings_from(**given: Any) -> Any:
     """Returns the server's settings: those given, the rest from the environment.
 
     Raises:
-        SettingInvalid: A setting makes no sense.
+        Problem: A setting makes no sense.
     """
-    return part_of_server("server.settings", "Settings").from_env(**given)
+    settings = part_of_server("server.settings", "Settings")
+    try:
+        return settings.from_env(**given)
+    except ServerError as error:
+        raise Problem(str(error)) from None
 
 
 def serve(

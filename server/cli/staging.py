@@ -10,6 +10,8 @@ from typing import Any
 from patchbay_client import AsyncPatchbay
 
 from server.cli.operating import part_of_server
+from server.cli.problems import Problem
+from server.errors import PatchbayError as ServerError
 
 TENANT = "demo"
 PROVIDER = "tacticalrmm"
@@ -67,7 +69,10 @@ async def staged(folder: Path, listen: str) -> AsyncIterator[Stage]:
 def own_settings(folder: Path, listen: str) -> Any:
     """Returns settings with everything in one folder, whatever the environment says about a real installation."""
     kind = part_of_server("server.settings", "Settings")
-    return kind(listen=listen, data_dir=folder, auth="required", bootstrap_key_file=folder / KEY_FILE)
+    try:
+        return kind(listen=listen, data_dir=folder, auth="required", bootstrap_key_file=folder / KEY_FILE)
+    except ServerError as error:
+        raise Problem(str(error)) from None
 
 
 async def _connect(stage: Stage) -> None:

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -11,6 +12,8 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+
+from tests.support.postgres import folder_for_postgres
 
 PATCHBAY = (sys.executable, "-m", "server.cli")
 
@@ -91,8 +94,8 @@ def test_up_prints_calls_that_work(tmp_path: Path) -> None:
     """The calls to paste are what they say: each finds agents."""
     with up() as running:
         text = told_by(running)
-        sections = text.split("\n\n")
-        calls = {title: call for title, _, call in (section.partition("\n") for section in sections)}
+        parts = re.split(r"\n(Command line|grpcurl|Python|Ctrl-C.*)\n", text)
+        calls = dict(zip(parts[1::2], parts[2::2], strict=True))
         shell = calls["Command line"].replace("patchbay ", f"{' '.join(PATCHBAY)} ", 1)
         script = tmp_path / "call.py"
         script.write_text(calls["Python"])
@@ -105,12 +108,18 @@ def test_up_prints_calls_that_work(tmp_path: Path) -> None:
             assert "BF-WEB01" in done.stdout
 
 
-def test_up_keeps_its_data(tmp_path: Path) -> None:
+@pytest.fixture
+def data_dir() -> Iterator[Path]:
+    """A folder outside pytest's own, which every other pytest process closes to PostgreSQL's user."""
+    with folder_for_postgres() as folder:
+        yield folder
+
+
+def test_up_keeps_its_data(data_dir: Path) -> None:
     """With a folder, what was executed is still there after a restart, and the key still opens the door."""
-    folder = tmp_path / "data"
     keys, ids = [], []
     for _ in range(2):
-        with up("--json", "--data-dir", str(folder)) as running:
+        with up("--json", "--data-dir", str(data_dir)) as running:
             facts = json.loads(told_by(running))
             call = ["execute", "tacticalrmm.agents.reboot", "--key", "reboot-1", "--json", "--input"]
             agent = {"agent_id": "ZJzzzzgEOzdmenCkhvMdgaKjIgxNbenNyjOqwMxE"}
@@ -139,10 +148,10 @@ def test_migrate_without_a_database() -> None:
     assert "nobody@" not in done.stderr
 
 
-def test_migrate_and_rotate(tmp_path: Path) -> None:
+def test_migrate_and_rotate(data_dir: Path) -> None:
     """`migrate` and `secrets rotate` work on the embedded database of a folder."""
     for command in (["migrate"], ["secrets", "rotate"]):
-        options = ["--data-dir", str(tmp_path), "--json"]
+        options = ["--data-dir", str(data_dir), "--json"]
         done = ran(*PATCHBAY, *command, *options, check=False, PATCHBAY_DATABASE_URL="")
         assert done.returncode == 0, done.stderr
         assert json.loads(done.stdout)

@@ -74,7 +74,7 @@ def run(arguments: Sequence[str]) -> int:
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # the reader has what it wanted
         return ExitCode.OK
-    except (Problem, PatchbayError, ServerError, UsageError) as error:
+    except (Problem, PatchbayError, ServerError, UsageError, OSError) as error:  # OSError: the port is taken
         code, facts, detail = _told(error)
         output.error(_text(error), {"exit_code": int(code), **facts}, detail)
         return code

@@ -5,6 +5,7 @@ import os
 import re
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -155,3 +156,14 @@ def test_migrate_and_rotate(data_dir: Path) -> None:
         done = ran(*PATCHBAY, *command, *options, check=False, PATCHBAY_DATABASE_URL="")
         assert done.returncode == 0, done.stderr
         assert json.loads(done.stdout)
+
+
+def test_up_on_a_taken_port() -> None:
+    """A port that is taken ends `up` with 2 and names the address."""
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        address = f"127.0.0.1:{taken.getsockname()[1]}"
+        done = ran(*PATCHBAY, "up", "--listen", address, "--json", check=False)
+    assert done.returncode == 2, done.stderr
+    assert address in json.loads(done.stderr.splitlines()[-1])["error"]["message"]

@@ -63,8 +63,8 @@ def serve(
 ) -> None:
     """Runs the server until it is told to stop.
 
-    Everything else is set by environment variables, which are listed in docs/operating.md; the database's address,
-    for one, holds a password and never stands in an argument.
+    Every setting has an environment variable `PATCHBAY_<NAME>`, such as PATCHBAY_DATABASE_URL: the database's address
+    holds a password and never stands in an argument. Without it an embedded database is used.
     """
     del environment
     settings = settings_from(listen=listen, data_dir=data_dir, workers=workers, reflection=reflection)

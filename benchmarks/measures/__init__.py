@@ -1,0 +1,40 @@
+"""The measurements, by the name that `--only` takes."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+from benchmarks.figures import Figure
+from benchmarks.measures import calls, memory, rows, startup
+from benchmarks.rounds import Plan
+from benchmarks.stage import Stage
+
+
+@dataclass(frozen=True, slots=True)
+class Size:
+    """How much is measured.
+
+    Attributes:
+        plan: Rounds of calls.
+        tenants: Tenants that ask for their catalog.
+        rows: Rows of the large table.
+        starts: Starts of the server.
+    """
+
+    plan: Plan
+    tenants: int
+    rows: int
+    starts: int
+
+
+Measure = Callable[[Stage, Size], Sequence[Figure]]
+
+ALL: Mapping[str, Measure] = {
+    "catalog": lambda stage, size: calls.catalog(stage, size.plan),
+    "execute": lambda stage, size: calls.execute(stage, size.plan),
+    "two-step": lambda stage, size: calls.two_step(stage, size.plan),
+    "replay": lambda stage, size: calls.replay(stage, size.plan),
+    "read": lambda stage, size: calls.read(stage, size.plan),
+    "rows": lambda stage, size: rows.measure(stage, size.plan, size.rows),
+    "memory": lambda stage, size: memory.measure(stage, size.tenants),
+    "startup": lambda stage, size: startup.measure(stage, size.starts),
+}

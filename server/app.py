@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 import signal
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 
 import structlog
@@ -57,17 +57,22 @@ class ServerHandle:
 
 async def start_server(settings: Settings, register: Register = all_modules) -> ServerHandle:
     """Starts a server: database, migrations, services, upkeep. Returns when it answers."""
-    postgres, dsn = await _database(settings)
-    house = await build(settings, dsn, register)
-    if settings.bootstrap_key_file is not None:
-        await ensure_bootstrap_key(house.api_keys, settings.bootstrap_key_file)
-    await house.upkeep.renew()
-    _listen(house)
-    await house.listener.start()
-    jobs = asyncio.create_task(_run_jobs(house), name="upkeep")
-    opened = door(house)
-    target = await opened.open(settings.listen)
-    _log.info("serving", target=target, actions=len(list(house.registry.actions)))
+    async with AsyncExitStack() as undo:
+        postgres, dsn = await _database(settings)
+        if postgres is not None:
+            undo.push_async_callback(asyncio.to_thread, postgres.stop)
+        house = await build(settings, dsn, register)
+        undo.push_async_callback(close, house)
+        if settings.bootstrap_key_file is not None:
+            await ensure_bootstrap_key(house.api_keys, settings.bootstrap_key_file)
+        await house.upkeep.renew()
+        _listen(house)
+        await house.listener.start()
+        opened = door(house)
+        target = await opened.open(settings.listen)
+        jobs = asyncio.create_task(_run_jobs(house), name="upkeep")
+        _log.info("serving", target=target, actions=len(list(house.registry.actions)))
+        undo.pop_all()
     return ServerHandle(house, opened, target, jobs, postgres)
 
 

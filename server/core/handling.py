@@ -2,18 +2,16 @@
 
 import asyncio
 import traceback
-from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
 import structlog
-from google.protobuf.json_format import ParseDict
 from google.protobuf.message import Message
 
 from server.contract import payload
 from server.contract.definitions import ActionDefinition
-from server.core import outcomes
+from server.core import outcomes, outputs
 from server.core.calls import Urgency
 from server.core.connections import ActiveConnection
 from server.core.ports import Stores
@@ -26,7 +24,7 @@ from server.sdk.masking import Masker
 from server.sdk.scope import CallScope, Gate, entered
 
 _log = structlog.get_logger(__name__)
-_RAW_LIMIT = 4_000
+_TOLD_LIMIT = 4_000
 _SHORTEST_VARIABLE = 8
 
 
@@ -84,7 +82,7 @@ class Handling:
         except Exception as caught:  # noqa: BLE001 - whatever a handler raises becomes a failure
             error = caught
         else:
-            return self._succeeded(output, scope, warnings)
+            return self._succeeded(checked.definition, output, scope, warnings)
         return self._failed(checked, error, scope, id)
 
     def _context(
@@ -101,8 +99,7 @@ class Handling:
         provider = checked.action.module.definition.provider
 
         def warn(reason: str, message: str, vendor_answer: str = "") -> None:
-            raw = scope.masker(vendor_answer)[:_RAW_LIMIT]
-            warnings.append(executor_pb2.Warning(reason=reason, message=scope.masker(message), vendor_answer=raw))
+            warnings.append(outputs.warning(reason, scope.masker(message), scope.masker(vendor_answer)))
 
         return ActionContext(
             client=connection.client if connection else None,
@@ -135,35 +132,18 @@ class Handling:
             interactive=checked.call.urgency != Urgency.URGENCY_BULK,
         )
 
-    def _succeeded(self, output: Message, scope: CallScope, warnings: list[executor_pb2.Warning]) -> Result:
-        too_long = "`{}` was longer than is kept; its end was cut."
-        warnings += [_warning("OUTPUT_CUT", too_long.format(path)) for path in payload.cut(output)]
-        stored = payload.masked_json(output)
-        clean = self.stored_output(output, scope.masker)
-        if clean != stored:
-            output = ParseDict(clean, type(output)(), ignore_unknown_fields=True)
-        if violations := payload.violations_of(output):
-            told = "; ".join(f"{one.field}: {one.message}" for one in violations[:5])
-            warnings.append(
-                _warning("OUTPUT_INVALID", f"The output breaks its contract: {told}", str(clean)[:_RAW_LIMIT])
-            )
-        if output.ByteSize() > self._max_output_bytes:
-            told = f"The output had {output.ByteSize():,} bytes; more than {self._max_output_bytes:,} are not kept."
-            warnings.append(_warning("OUTPUT_TOO_LARGE", told, str(clean)[:_RAW_LIMIT]))
-            output, clean = type(output)(), {}
+    def _succeeded(
+        self, definition: ActionDefinition, output: Message, scope: CallScope, warnings: list[executor_pb2.Warning]
+    ) -> Result:
+        kept = outputs.keep(output, definition.output.message_class, scope.masker, self._max_output_bytes)
         outcome = Outcome(
             state=State.SUCCEEDED,
-            output=clean,
-            warnings=tuple(warnings),
+            output=kept.stored,
+            warnings=(*warnings, *kept.warnings),
             budget_wait=scope.budget_wait,
             evidence=scope.evidence,
         )
-        return Result(outcome, output)
-
-    @staticmethod
-    def stored_output(output: Message, masker: Masker) -> dict[str, Any]:
-        """Returns an output as it may be stored: secret fields and known secrets masked."""
-        return {key: _masked(value, masker) for key, value in payload.masked_json(output).items()}
+        return Result(outcome, kept.message)
 
     def _failed(self, checked: Checked, error: BaseException, scope: CallScope, id: str) -> Result:
         failure = failure_pb2.Failure()
@@ -177,7 +157,7 @@ class Handling:
                 execution=id,
                 action=checked.definition.id,
                 error=type(error).__name__,
-                told=scope.masker(str(error))[:_RAW_LIMIT],
+                told=scope.masker(str(error))[:_TOLD_LIMIT],
                 trace=_where(error),
             )
         return Result(outcomes.failed(failure, checked.definition.effect, budget_wait=scope.budget_wait))
@@ -197,10 +177,6 @@ def _where(error: BaseException) -> list[str]:
     return [f"{frame.filename.rsplit('/', 1)[-1]}:{frame.lineno} {frame.name}" for frame in frames]
 
 
-def _warning(reason: str, message: str, vendor_answer: str = "") -> executor_pb2.Warning:
-    return executor_pb2.Warning(reason=reason, message=message, vendor_answer=vendor_answer)
-
-
 def _complete(failure: failure_pb2.Failure, definition: ActionDefinition) -> None:
     """Fills in what the action's contract declares about the reason."""
     declared = next((one for one in definition.failures if one.reason == failure.reason), None)
@@ -209,16 +185,6 @@ def _complete(failure: failure_pb2.Failure, definition: ActionDefinition) -> Non
     failure.retryable = failure.retryable or declared.retryable
     if not failure.remedy.text:
         failure.remedy.text = declared.remedy
-
-
-def _masked(value: Any, masker: Masker) -> Any:
-    if isinstance(value, str):
-        return masker(value)
-    if isinstance(value, Mapping):
-        return {key: _masked(item, masker) for key, item in value.items()}
-    if isinstance(value, list):
-        return [_masked(item, masker) for item in value]
-    return value
 
 
 def _with_variable_values(secrets: frozenset[str]) -> set[str]:

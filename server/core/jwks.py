@@ -114,7 +114,7 @@ class KeySet:
     async def key(self, key_id: str | None) -> Mapping[str, Any] | None:
         """Returns the key with that id, or the only key when the token names none; None when there is no such.
 
-        Raises Refusal CREDENTIALS_INVALID with `retry_after` while no usable keys can be fetched.
+        Raises Refusal ISSUER_UNAVAILABLE with `retry_after` while no usable keys can be fetched.
         """
         age = self._age()
         found = self._find(key_id) if age <= self._policy.fresh + self._policy.stale else None
@@ -126,7 +126,7 @@ class KeySet:
             await asyncio.shield(renewal)
         if self._age() > self._policy.fresh + self._policy.stale:
             message = "The keys of the token issuer cannot be fetched now."
-            raise Refusal("CREDENTIALS_INVALID", message, retry_after=self._policy.pause)
+            raise Refusal("ISSUER_UNAVAILABLE", message, retry_after=self._policy.pause)
         return self._find(key_id)
 
     async def aclose(self) -> None:

@@ -12,9 +12,8 @@ from functools import partial
 import structlog
 from google.protobuf.json_format import ParseDict
 
-from server.core import outcomes
+from server.core import outcomes, outputs
 from server.core.execution import Executor
-from server.core.handling import Handling
 from server.core.ports import InvocationStore, UpkeepStore
 from server.core.preparation import ConnectionSource
 from server.core.records import EffectClass, Outcome, Record, State, repeatable
@@ -160,7 +159,7 @@ class Upkeep:
                 return _proved_failure(failure, record.effect_class)
         if output is None:
             return None
-        return Outcome(state=State.SUCCEEDED, output=Handling.stored_output(output, scope.masker))
+        return Outcome(state=State.SUCCEEDED, output=outputs.stored(output, scope.masker))
 
     def _action(self, record: Record) -> RegisteredAction | None:
         try:

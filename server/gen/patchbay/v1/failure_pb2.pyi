@@ -192,6 +192,8 @@ class _RefusalReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Refusal
     """The server has more work than it accepts."""
     REFUSAL_REASON_INTERNAL: _RefusalReason.ValueType  # 26
     """A defect of Patchbay."""
+    REFUSAL_REASON_ISSUER_UNAVAILABLE: _RefusalReason.ValueType  # 28
+    """The issuer of tokens cannot be asked for its keys, so no token can be checked."""
     REFUSAL_REASON_TENANT_EXISTS: _RefusalReason.ValueType  # 27
     """The tenant slug or id is taken by another tenant."""
 
@@ -252,6 +254,8 @@ REFUSAL_REASON_OVERLOADED: RefusalReason.ValueType  # 25
 """The server has more work than it accepts."""
 REFUSAL_REASON_INTERNAL: RefusalReason.ValueType  # 26
 """A defect of Patchbay."""
+REFUSAL_REASON_ISSUER_UNAVAILABLE: RefusalReason.ValueType  # 28
+"""The issuer of tokens cannot be asked for its keys, so no token can be checked."""
 REFUSAL_REASON_TENANT_EXISTS: RefusalReason.ValueType  # 27
 """The tenant slug or id is taken by another tenant."""
 Global___RefusalReason: _TypeAlias = RefusalReason  # noqa: Y015

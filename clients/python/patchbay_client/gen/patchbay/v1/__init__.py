@@ -777,6 +777,11 @@ class RefusalReason(betterproto2.Enum):
     A defect of Patchbay.
     """
 
+    ISSUER_UNAVAILABLE = 28
+    """
+    The issuer of tokens cannot be asked for its keys, so no token can be checked.
+    """
+
     TENANT_EXISTS = 27
     """
     The tenant slug or id is taken by another tenant.
@@ -812,6 +817,7 @@ class RefusalReason(betterproto2.Enum):
             24: "REFUSAL_REASON_DATABASE_UNAVAILABLE",
             25: "REFUSAL_REASON_OVERLOADED",
             26: "REFUSAL_REASON_INTERNAL",
+            28: "REFUSAL_REASON_ISSUER_UNAVAILABLE",
             27: "REFUSAL_REASON_TENANT_EXISTS",
         }
 
@@ -845,6 +851,7 @@ class RefusalReason(betterproto2.Enum):
             "REFUSAL_REASON_DATABASE_UNAVAILABLE": 24,
             "REFUSAL_REASON_OVERLOADED": 25,
             "REFUSAL_REASON_INTERNAL": 26,
+            "REFUSAL_REASON_ISSUER_UNAVAILABLE": 28,
             "REFUSAL_REASON_TENANT_EXISTS": 27,
         }
 

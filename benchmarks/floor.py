@@ -72,8 +72,8 @@ class Floor:
     async def row(self, request: bytes, _context: Context) -> bytes:
         """Selects one row by its unique key."""
         tenant, key = request.decode().split("|")
-        await self._pool.fetchrow(_SELECT, tenant, key)
-        return self._answer
+        found = await self._pool.fetchrow(_SELECT, tenant, key)
+        return self._answer if found else b""
 
     async def _post(self) -> httpx.Response:
         answer = await self._http.post(f"{self._vendor}/things", json={"name": "thing", "key": "key"})

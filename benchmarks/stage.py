@@ -58,8 +58,8 @@ class Stage:
 
     @cached_property
     def floor(self) -> Child:
-        """The bare handlers."""
-        return self.start("floor", {"vendor": self.vendor.address, "dsn": self.dsn(DATABASE)})
+        """The bare handlers, on the database of `server`."""
+        return self.start("floor", {"vendor": self.vendor.address, "dsn": self.server.dsn})
 
     @cached_property
     def load(self) -> Child:

@@ -67,6 +67,7 @@ def replay(stage: Stage, plan: Plan) -> Sequence[Figure]:
     ours = Contender("ours", server.child, EXECUTE, [serialized], api_key=server.api_key, check=_check_execution)
     answer_of(stage, ours)
     floor = floor_of(stage, "Row", ours, request=f"{server.tenant_id}|{key}".encode())
+    _check_execution(answer_of(stage, floor))
     series = interleave(stage, [floor, ours], plan, MANY)
     return [throughput(series, "Replay of a known key"), processor(series, "Replay of a known key")]
 

@@ -11,10 +11,11 @@ import structlog
 import uvloop
 
 from server import logs
-from server.composition import House, Register, all_modules, build, close, door, master_keys
+from server.composition import House, Register, all_modules, build, master_keys
 from server.core.administration import ensure_bootstrap_key
 from server.core.vault import Rotation, rotate_secrets
 from server.edge.server import Door
+from server.services import door
 from server.settings import Settings
 from server.store.credentials import CredentialRows, SystemSecretRows
 from server.store.database import Database
@@ -50,7 +51,7 @@ class ServerHandle:
         with contextlib.suppress(Exception):
             async with asyncio.timeout(_LAST_WORD):
                 await house.upkeep_store.drop_lease(house.owner)
-        await close(house)
+        await house.close()
         if self.postgres is not None:
             await asyncio.to_thread(self.postgres.stop)
 
@@ -62,7 +63,7 @@ async def start_server(settings: Settings, register: Register = all_modules) -> 
         if postgres is not None:
             undo.push_async_callback(asyncio.to_thread, postgres.stop)
         house = await build(settings, dsn, register)
-        undo.push_async_callback(close, house)
+        undo.push_async_callback(house.close)
         if settings.bootstrap_key_file is not None:
             await ensure_bootstrap_key(house.api_keys, settings.bootstrap_key_file)
         await house.upkeep.renew()

@@ -1,20 +1,15 @@
-"""Putting the rooms together: from settings and a database to services that a gRPC server can serve."""
+"""Putting the rooms together: from settings and a database to every part of a server."""
 
 import asyncio
 import importlib
 import pkgutil
 from collections.abc import Callable
-from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import cached_property
 from importlib.metadata import entry_points
-from types import ModuleType
-from typing import Any
 from uuid import uuid4
 
-from google.protobuf.descriptor import ServiceDescriptor
-
 from server import modules as builtin
-from server.core.administration import Administration, default_permissions
 from server.core.availability import Availabilities
 from server.core.catalog import Catalog
 from server.core.connections import Connections
@@ -26,6 +21,7 @@ from server.core.master_keys import MasterKeys
 from server.core.pickers import Pickers
 from server.core.ports import Stores
 from server.core.preparation import Preparation
+from server.core.records import ReadRecord
 from server.core.registry import Registry
 from server.core.running import Runner
 from server.core.settling import Executions
@@ -33,19 +29,11 @@ from server.core.tenancy import Tenants
 from server.core.upkeep import Upkeep, UpkeepSettings
 from server.core.vault import Vault
 from server.core.watch import Watches
-from server.edge.catalog import CatalogServicer
-from server.edge.connections import ConnectionsServicer
-from server.edge.direct import DirectHandlers
-from server.edge.executor import ActionExecutorServicer
-from server.edge.identity import IdentityServicer
-from server.edge.rpc import Audit, CallInfo, Gatekeeper
-from server.edge.server import Door
-from server.gen.patchbay.v1 import catalog_pb2, connections_pb2, executor_pb2, identity_pb2
 from server.sdk.http import HttpPool
 from server.sdk.module import Registrar
 from server.settings import Settings
 from server.store.api_keys import ApiKeyRows
-from server.store.audit import AuditEntry, AuditLog
+from server.store.audit import AuditLog
 from server.store.batch import Batcher
 from server.store.budgets import Budgets
 from server.store.credentials import SystemSecretRows
@@ -70,110 +58,200 @@ def all_modules(registrar: Registrar) -> None:
         entry.load()(registrar)
 
 
-@dataclass(frozen=True, kw_only=True)
 class House:
-    """Every part of a running server, by its job."""
+    """Every part of a running server, each made once, when it is first asked for.
 
-    settings: Settings
-    owner: str
-    database: Database
-    listener: Listener
-    registry: Registry
-    authenticator: Authenticator
-    tokens: JwtVerifier | None
-    tenants: Tenants
-    tenant_store: TenantStore
-    api_keys: ApiKeyRows
-    connections: Connections
-    availabilities: Availabilities
-    catalog: Catalog
-    watches: Watches
-    pickers: Pickers
-    preparation: Preparation
-    executor: Executor
-    executions: Executions
-    runner: Runner
-    upkeep: Upkeep
-    upkeep_store: UpkeepStore
-    audit: AuditLog
-    reads: Batcher[Any]
-    http: HttpPool
+    Args:
+        settings: What the operator set.
+        registry: The modules.
+        database: The migrated database.
+        listener: Hears of changes on other replicas.
+        vault: Encrypts credentials.
+    """
+
+    def __init__(
+        self, settings: Settings, registry: Registry, database: Database, listener: Listener, vault: Vault
+    ) -> None:
+        self.settings = settings
+        self.registry = registry
+        self.database = database
+        self.listener = listener
+        self.vault = vault
+        self.owner = str(uuid4())
+        self.http = HttpPool()
+
+    @cached_property
+    def api_keys(self) -> ApiKeyRows:
+        """Where API keys are stored."""
+        return ApiKeyRows(self.database)
+
+    @cached_property
+    def tokens(self) -> JwtVerifier | None:
+        """Checks tokens of the configured issuer. None: there is none."""
+        return _tokens(self.settings)
+
+    @cached_property
+    def authenticator(self) -> Authenticator:
+        """Says who calls."""
+        settings = self.settings
+        return Authenticator(self.api_keys, tokens=self.tokens, mode=settings.auth, listen=(settings.listen,))
+
+    @cached_property
+    def tenant_store(self) -> TenantStore:
+        """Where tenants are stored."""
+        return TenantStore(self.database)
+
+    @cached_property
+    def tenants(self) -> Tenants:
+        """Says which tenant a call is for."""
+        return Tenants(self.tenant_store)
+
+    @cached_property
+    def integrations(self) -> IntegrationRows:
+        """Where connections are stored."""
+        return IntegrationRows(self.database)
+
+    @cached_property
+    def connections(self) -> Connections:
+        """The connections of tenants, and their vendor clients."""
+        return Connections(self.registry, self.integrations, self.vault, self.http)
+
+    @cached_property
+    def availabilities(self) -> Availabilities:
+        """Which modules a tenant can use."""
+        return Availabilities(self.registry, self.integrations)
+
+    @cached_property
+    def catalog(self) -> Catalog:
+        """Tiles and actions."""
+        return Catalog(self.registry, self.availabilities)
+
+    @cached_property
+    def watches(self) -> Watches:
+        """Streams of changes of the catalog."""
+        return Watches(self.catalog, self.availabilities)
+
+    @cached_property
+    def pickers(self) -> Pickers:
+        """Choices of input fields."""
+        return Pickers(self.registry, self.executor)
+
+    @cached_property
+    def invocations(self) -> Invocations:
+        """Where claims and outcomes are stored."""
+        return Invocations(self.database)
+
+    @cached_property
+    def upkeep_store(self) -> UpkeepStore:
+        """Leases, take-over, reads, retention in the database."""
+        return UpkeepStore(self.database)
+
+    @cached_property
+    def reads(self) -> Batcher[ReadRecord]:
+        """READ executions on their way into the database."""
+        return Batcher(self.upkeep_store.insert_reads, max_items=200, max_wait=0.2, capacity=10_000)
+
+    @cached_property
+    def audit(self) -> AuditLog:
+        """Who did what."""
+        return AuditLog(self.database)
+
+    @cached_property
+    def budgets(self) -> Budgets:
+        """Vendor budgets."""
+        return Budgets(self.database)
+
+    @cached_property
+    def locks(self) -> Locks:
+        """Named locks."""
+        return Locks(self.database, self.listener)
+
+    @cached_property
+    def stores(self) -> Stores:
+        """What executing needs from the store."""
+        return Stores(
+            invocations=self.invocations,
+            upkeep=self.upkeep_store,
+            budgets=self.budgets,
+            locks=self.locks,
+            reads=self.reads,
+            inventory=lambda tenant, provider: Assets(self.database, tenant, provider),
+        )
+
+    @cached_property
+    def handling(self) -> Handling:
+        """Calls handlers."""
+        return Handling(self.stores, max_output_bytes=self.settings.max_output_bytes)
+
+    @cached_property
+    def preparation(self) -> Preparation:
+        """Checks calls before their claim."""
+        limit = self.settings.max_input_bytes
+        return Preparation(self.registry, self.availabilities, self.connections, max_input_bytes=limit)
+
+    @cached_property
+    def runner(self) -> Runner:
+        """The executions of this process."""
+        return Runner(self.invocations, self.handling)
+
+    @cached_property
+    def executor(self) -> Executor:
+        """Executes actions."""
+        return Executor(
+            self.preparation,
+            self.handling,
+            self.runner,
+            self.stores,
+            owner=self.owner,
+            keyed_hash=self.vault.keyed_hash,
+            max_running=self.settings.max_running,
+        )
+
+    @cached_property
+    def executions(self) -> Executions:
+        """Answers about executions, settles and cancels them."""
+        return Executions(self.registry, self.invocations, self.upkeep_store, self.executor, self.runner.cancel)
+
+    @cached_property
+    def upkeep(self) -> Upkeep:
+        """What this replica does beside executing."""
+        return Upkeep(
+            self.registry,
+            self.upkeep_store,
+            self.invocations,
+            self.connections,
+            self.runner,
+            self.executor,
+            owner=self.owner,
+            settings=_upkeep(self.settings),
+            prunings=(self._prune_audit, self.budgets.prune, self.locks.prune),
+        )
+
+    async def _prune_audit(self) -> None:
+        await self.audit.prune(datetime.now(UTC) - self.settings.keep_audit)
+
+    async def close(self) -> None:
+        """Closes every part, the database last."""
+        await self.listener.close()
+        await self.connections.aclose()
+        await asyncio.gather(self.audit.close(), self.reads.close())
+        if self.tokens is not None:
+            await self.tokens.aclose()
+        await self.http.close()
+        await self.database.close()
 
 
 async def build(settings: Settings, dsn: str, register: Register = all_modules) -> House:
-    """Opens the database and builds every part; starts nothing."""
+    """Opens the database and puts a house together; starts nothing."""
     registry = Registry()
     register(registry)
     database = await Database.open(dsn, max_size=settings.pool_size)
-    listener = Listener(dsn)
-    vault = await Vault.load(master_keys(settings), SystemSecretRows(database))
-    http = HttpPool()
-    integrations = IntegrationRows(database)
-    connections = Connections(registry, integrations, vault, http)
-    availabilities = Availabilities(registry, integrations)
-    catalog = Catalog(registry, availabilities)
-    upkeep_store = UpkeepStore(database)
-    reads: Batcher[Any] = Batcher(upkeep_store.insert_reads, max_items=200, max_wait=0.2, capacity=10_000)
-    audit, budgets, locks = AuditLog(database), Budgets(database), Locks(database, listener)
-    stores = Stores(
-        invocations=Invocations(database),
-        upkeep=upkeep_store,
-        budgets=budgets,
-        locks=locks,
-        reads=reads,
-        inventory=lambda tenant, provider: Assets(database, tenant, provider),
-    )
-    owner = str(uuid4())
-    handling = Handling(stores, max_output_bytes=settings.max_output_bytes)
-    preparation = Preparation(registry, availabilities, connections, max_input_bytes=settings.max_input_bytes)
-    runner = Runner(stores.invocations, handling)
-    executor = Executor(
-        preparation,
-        handling,
-        runner,
-        stores,
-        owner=owner,
-        keyed_hash=vault.keyed_hash,
-        max_running=settings.max_running,
-    )
-    api_keys, tenant_store = ApiKeyRows(database), TenantStore(database)
-    tokens = _tokens(settings)
-    return House(
-        settings=settings,
-        owner=owner,
-        database=database,
-        listener=listener,
-        registry=registry,
-        authenticator=Authenticator(api_keys, tokens=tokens, mode=settings.auth, listen=(settings.listen,)),
-        tokens=tokens,
-        tenants=Tenants(tenant_store),
-        tenant_store=tenant_store,
-        api_keys=api_keys,
-        connections=connections,
-        availabilities=availabilities,
-        catalog=catalog,
-        watches=Watches(catalog, availabilities),
-        pickers=Pickers(registry, executor),
-        preparation=preparation,
-        executor=executor,
-        executions=Executions(registry, stores.invocations, upkeep_store, executor, runner.cancel),
-        runner=runner,
-        upkeep=Upkeep(
-            registry,
-            upkeep_store,
-            stores.invocations,
-            connections,
-            runner,
-            executor,
-            owner=owner,
-            settings=_upkeep(settings),
-            prunings=(lambda: audit.prune(datetime.now(UTC) - settings.keep_audit), budgets.prune, locks.prune),
-        ),
-        upkeep_store=upkeep_store,
-        audit=audit,
-        reads=reads,
-        http=http,
-    )
+    try:
+        vault = await Vault.load(master_keys(settings), SystemSecretRows(database))
+    except BaseException:
+        await database.close()
+        raise
+    return House(settings, registry, database, Listener(dsn), vault)
 
 
 def master_keys(settings: Settings) -> MasterKeys:
@@ -203,72 +281,3 @@ def _upkeep(settings: Settings) -> UpkeepSettings:
         keep_tombstones=settings.keep_tombstones,
         keep_keyless_tombstones=settings.keep_keyless_tombstones,
     )
-
-
-async def close(house: House) -> None:
-    """Closes every part, the database last."""
-    await house.listener.close()
-    await house.connections.aclose()
-    await asyncio.gather(house.audit.close(), house.reads.close())
-    if house.tokens is not None:
-        await house.tokens.aclose()
-    await house.http.close()
-    await house.database.close()
-
-
-def door(house: House) -> Door:
-    """Returns the gRPC port that serves a house."""
-    gate = Gatekeeper(house.authenticator, _auditor(house.audit))
-    settings = house.settings
-    administration = Administration(
-        house.tenant_store,
-        house.tenants,
-        house.api_keys,
-        permissions=default_permissions(house.registry),
-        forget=house.authenticator.forget,
-    )
-    servicers = {
-        _service(executor_pb2, "ActionExecutor"): ActionExecutorServicer(
-            house.tenants, house.executor, house.executions, house.preparation
-        ),
-        _service(catalog_pb2, "Catalog"): CatalogServicer(house.tenants, house.catalog, house.pickers, house.watches),
-        _service(connections_pb2, "Connections"): ConnectionsServicer(house.connections, house.tenants),
-        _service(identity_pb2, "Identity"): IdentityServicer(administration),
-    }
-    return Door(
-        servicers,
-        DirectHandlers(house.registry, house.tenants, house.executor, gate),
-        [module.definition.service.full_name for module in house.registry.modules.values()],
-        gate,
-        largest=max(settings.max_input_bytes, settings.max_output_bytes),
-        with_reflection=settings.reflection,
-        shared_port=settings.workers > 1,
-    )
-
-
-def _auditor(log: AuditLog) -> Audit:
-    async def audit(call: CallInfo) -> None:
-        run_id, step_path = call.run
-        await log.add(
-            AuditEntry(
-                caller=call.caller.name,
-                operation=call.operation,
-                outcome=call.outcome,
-                reason=call.reason,
-                tenant=call.tenant,
-                actor=call.actor,
-                peer=call.peer,
-                action=call.action,
-                action_version=call.version,
-                execution_id=call.execution,
-                run_id=run_id,
-                step_path=step_path,
-            )
-        )
-
-    return audit
-
-
-def _service(file: ModuleType, name: str) -> ServiceDescriptor:
-    descriptor: ServiceDescriptor = file.DESCRIPTOR.services_by_name[name]
-    return descriptor

@@ -1,0 +1,78 @@
+"""The gRPC port of a house: which services it offers and what is noted of each call."""
+
+from types import ModuleType
+
+from google.protobuf.descriptor import ServiceDescriptor
+
+from server.composition import House
+from server.core.administration import Administration, default_permissions
+from server.edge.catalog import CatalogServicer
+from server.edge.connections import ConnectionsServicer
+from server.edge.direct import DirectHandlers
+from server.edge.executor import ActionExecutorServicer
+from server.edge.identity import IdentityServicer
+from server.edge.rpc import Audit, CallInfo, Gatekeeper
+from server.edge.server import Door
+from server.gen.patchbay.v1 import catalog_pb2, connections_pb2, executor_pb2, identity_pb2
+from server.store.audit import AuditEntry, AuditLog
+
+
+def door(house: House) -> Door:
+    """Returns the gRPC port that serves a house."""
+    gate = Gatekeeper(house.authenticator, _auditor(house.audit))
+    settings = house.settings
+    return Door(
+        _servicers(house),
+        DirectHandlers(house.registry, house.tenants, house.executor, gate),
+        [module.definition.service.full_name for module in house.registry.modules.values()],
+        gate,
+        largest=max(settings.max_input_bytes, settings.max_output_bytes),
+        with_reflection=settings.reflection,
+        shared_port=settings.workers > 1,
+    )
+
+
+def _servicers(house: House) -> dict[ServiceDescriptor, object]:
+    administration = Administration(
+        house.tenant_store,
+        house.tenants,
+        house.api_keys,
+        permissions=default_permissions(house.registry),
+        forget=house.authenticator.forget,
+    )
+    return {
+        _service(executor_pb2, "ActionExecutor"): ActionExecutorServicer(
+            house.tenants, house.executor, house.executions, house.preparation
+        ),
+        _service(catalog_pb2, "Catalog"): CatalogServicer(house.tenants, house.catalog, house.pickers, house.watches),
+        _service(connections_pb2, "Connections"): ConnectionsServicer(house.connections, house.tenants),
+        _service(identity_pb2, "Identity"): IdentityServicer(administration),
+    }
+
+
+def _auditor(log: AuditLog) -> Audit:
+    async def audit(call: CallInfo) -> None:
+        run_id, step_path = call.run
+        await log.add(
+            AuditEntry(
+                caller=call.caller.name,
+                operation=call.operation,
+                outcome=call.outcome,
+                reason=call.reason,
+                tenant=call.tenant,
+                actor=call.actor,
+                peer=call.peer,
+                action=call.action,
+                action_version=call.version,
+                execution_id=call.execution,
+                run_id=run_id,
+                step_path=step_path,
+            )
+        )
+
+    return audit
+
+
+def _service(file: ModuleType, name: str) -> ServiceDescriptor:
+    descriptor: ServiceDescriptor = file.DESCRIPTOR.services_by_name[name]
+    return descriptor

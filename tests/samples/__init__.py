@@ -1,0 +1,1 @@
+"""Modules from outside this package."""

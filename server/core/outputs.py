@@ -35,7 +35,8 @@ def keep(output: Message, kind: type[Message], masker: Masker, max_bytes: int) -
 
 def stored(output: Message, masker: Masker) -> dict[str, Any]:
     """Returns an output as it may be stored: secret fields and known secrets masked."""
-    return {key: _masked(value, masker) for key, value in payload.masked_json(output).items()}
+    clean: dict[str, Any] = _masked(payload.masked_json(output), masker)
+    return clean
 
 
 def warning(reason: str, message: str, vendor_answer: str = "") -> executor_pb2.Warning:
@@ -49,7 +50,8 @@ def _kept(output: Message, kind: type[Message], masker: Masker, max_bytes: int) 
     told = [
         warning("OUTPUT_CUT", f"`{path}` was longer than is kept; its end was cut.") for path in payload.cut(output)
     ]
-    plain, clean = payload.masked_json(output), stored(output, masker)
+    plain = payload.masked_json(output)
+    clean = _masked(plain, masker)
     if clean != plain:
         output = ParseDict(clean, kind(), ignore_unknown_fields=True)
     if violations := payload.violations_of(output):

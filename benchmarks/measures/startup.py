@@ -86,7 +86,7 @@ def _timed(command: Sequence[str], port: int, environment: Mapping[str, str]) ->
         with suppress(subprocess.TimeoutExpired):
             process.wait(30)
         process.kill()
-        process.wait()
+        process.communicate()
 
 
 def _serving(port: int) -> bool:

@@ -1,0 +1,1 @@
+"""Tests of the benchmarks: that they run and tell what they measured. Never how fast anything is."""

@@ -1,0 +1,1 @@
+"""Operating it for real: processes that are killed, stopped, frozen and started again."""

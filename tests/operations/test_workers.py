@@ -1,0 +1,147 @@
+"""`patchbay serve --workers 2`: what happens when a worker, the supervisor or PostgreSQL dies."""
+
+import asyncio
+import os
+import signal
+import stat
+from collections.abc import AsyncIterator
+from contextlib import suppress
+from pathlib import Path
+
+import asyncpg
+import grpc
+import pytest
+
+from server.gen.patchbay.v1 import executor_pb2
+from tests.modules.tacticalrmm.world import ONLINE
+from tests.operations.service import Apart, Service, alive, free_port, service
+from tests.operations.tactical import PROVIDER, RUN, Tactical, script, until
+from tests.support.served import set_up
+
+pytestmark = pytest.mark.anyio
+
+SUCCEEDED = executor_pb2.EXECUTION_STATE_SUCCEEDED
+RUNNING = executor_pb2.EXECUTION_STATE_RUNNING
+CALLS = 12
+GET = "tacticalrmm.agents.get"
+LONG = 150.0  # simulated seconds that a script takes; 3 real ones
+
+
+@pytest.fixture
+async def pair(folder: Path, tactical: Tactical) -> AsyncIterator[Service]:
+    """Two workers on one port, with a connected tenant."""
+    listen = f"127.0.0.1:{free_port()}"
+    with service(folder, listen=listen, workers=2, lease_seconds=2, drain_seconds=5) as running:
+        caller = Apart(running.serving(2).target, running.key)
+        await set_up(caller, PROVIDER, tactical.by_key)
+        await caller.close()
+        yield running
+
+
+async def owners(pair: Service) -> set[str]:
+    """Asks the database which processes ran executions."""
+    connection = await asyncpg.connect(pair.postgres.dsn)
+    found = await connection.fetch("SELECT DISTINCT lease_owner FROM workflow_action_invocations")
+    await connection.close()
+    return {str(row["lease_owner"]) for row in found if row["lease_owner"]}
+
+
+async def once(pair: Service, key: str, *args: str) -> executor_pb2.Execution:
+    """Runs a script over a connection of its own."""
+    caller = Apart(pair.target, pair.key)
+    try:
+        return await caller.execute(RUN, script(key, *args, timeout=200), key)
+    finally:
+        await caller.close()
+
+
+async def at_last(pair: Service, key: str, *args: str) -> executor_pb2.Execution:
+    """Calls by one key, as an engine does, until the execution is over."""
+    async with asyncio.timeout(90):
+        while True:
+            with suppress(grpc.RpcError):
+                done = await once(pair, key, *args)
+                if done.state == SUCCEEDED:
+                    return done
+            await asyncio.sleep(0.2)
+
+
+async def test_both_workers_serve(pair: Service) -> None:
+    """Connections are spread over both processes, which share one key file, one master key and one database."""
+    for number in range(40):
+        await once(pair, f"k{number}")
+        if len(await owners(pair)) == 2:
+            break
+    assert len(await owners(pair)) == 2
+    assert len(pair.workers()) == 2
+    assert stat.S_IMODE(pair.key_file.stat().st_mode) == 0o600
+    assert pair.end() == 0
+    assert pair.postgres.pid is None
+
+
+async def test_a_killed_worker_is_replaced_and_nothing_is_lost(pair: Service, tactical: Tactical) -> None:
+    """kill -9 of a worker while scripts run: the calls end by the same keys, each script ran once."""
+    keys = [f"k{number}" for number in range(CALLS)]
+    calls = [asyncio.create_task(at_last(pair, key, f"sleep={LONG}")) for key in keys]
+    await until(lambda: all(tactical.runs(key) for key in keys))
+    before = pair.workers()
+    victim = min(before)
+    os.kill(victim, signal.SIGKILL)
+    done = await asyncio.gather(*calls)
+    assert {one.state for one in done} == {SUCCEEDED}
+    assert {one.output.json["exit_code"] for one in done} == {0}
+    assert [tactical.runs(key) for key in keys] == [1] * CALLS
+    pair.wait_for("serving", 3)
+    assert len(pair.workers()) == 2
+    assert victim not in pair.workers()
+    assert pair.end() == 0
+
+
+async def test_workers_leave_when_the_supervisor_is_killed(pair: Service) -> None:
+    """kill -9 of the supervisor: workers and PostgreSQL end too, and the next start has port and folder."""
+    left = {*pair.workers(), pair.postgres.pid or 0}
+    pair.end(signal.SIGKILL)
+    await until(lambda: not any(alive(pid) for pid in left), 90)
+    with service(pair.folder, listen=pair.target, workers=2) as again:
+        again.serving(2)
+        assert again.end() == 0
+
+
+async def test_a_killed_postgresql_is_started_again(pair: Service, tactical: Tactical) -> None:
+    """kill -9 of the shared PostgreSQL: the supervisor starts it again, the workers live on, records are kept."""
+    first = await at_last(pair, "k")
+    workers, killed = pair.workers(), pair.postgres.pid
+    assert killed is not None
+    os.kill(killed, signal.SIGKILL)
+    again = await at_last(pair, "k")
+    assert (again.id, again.replayed, tactical.runs("k")) == (first.id, True, 1)
+    assert (await at_last(pair, "k2")).state == SUCCEEDED
+    assert pair.workers() == workers
+    assert pair.end() == 0
+
+
+async def test_stopping_drains_all_workers(pair: Service, tactical: Tactical) -> None:
+    """SIGTERM while scripts run on both workers: all are answered, the exit code is 0."""
+    calls = [asyncio.create_task(once(pair, f"k{number}", "sleep=50")) for number in range(CALLS)]
+    await until(lambda: all(tactical.runs(f"k{number}") for number in range(CALLS)))
+    ended = asyncio.create_task(asyncio.to_thread(pair.end))
+    done = await asyncio.gather(*calls)
+    assert {one.state for one in done} == {SUCCEEDED}
+    assert await ended == 0
+
+
+async def test_a_worker_that_dies_again_and_again_does_not_take_the_others_along(pair: Service) -> None:
+    """Replacements that cannot start are tried again after pauses; the other worker serves meanwhile."""
+    master = pair.data / "master.key"
+    kept, healthy = master.read_text(), max(pair.workers())
+    master.write_text("no key at all\n")
+    os.kill(min(pair.workers()), signal.SIGKILL)
+    await until(lambda: pair.log.read_text().count("worker died") >= 3)
+    assert "master.key: entry 1 is not" in pair.log.read_text()
+    assert healthy in pair.workers()
+    caller = Apart(pair.target, pair.key)
+    assert (await caller.execute(GET, {"agent_id": ONLINE})).state == SUCCEEDED
+    await caller.close()
+    master.write_text(kept)
+    await asyncio.to_thread(pair.wait_for, "serving", 3)
+    assert pair.end() == 0

@@ -29,7 +29,7 @@ def _read(name: str) -> str:
 
 
 def _without_code(text: str) -> str:
-    return re.sub(r"`[^`\n]*`", "", _FENCED.sub("", text))
+    return re.sub(r"`[^`\n]*`", "code", _FENCED.sub("", text))
 
 
 def _anchor(heading: str) -> str:

@@ -361,15 +361,22 @@ def test_interrupt(peer) -> None:
         return execution("RUNNING")
 
     peer.tell("ExecuteAction", hang)
+    # A background job of a shell starts with SIGINT ignored; Python then leaves it so.
+    listening = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler); "
+    program = listening + "from server.cli import main; main()"
     running = subprocess.Popen(
-        [sys.executable, "-m", "server.cli", "execute", "a.b", "--key", "k", "--json"],
+        [sys.executable, "-c", program, "execute", "a.b", "--key", "k", "--json"],
         env={**os.environ, "PATCHBAY_SERVER": peer.target},
         stderr=subprocess.PIPE,
         text=True,
     )
-    assert peer.arrived.wait(60)
-    running.send_signal(signal.SIGINT)
-    _, err = running.communicate(timeout=60)
+    with running:
+        try:
+            assert peer.arrived.wait(60)
+            running.send_signal(signal.SIGINT)
+            _, err = running.communicate(timeout=60)
+        finally:
+            running.kill()
     assert running.returncode == ExitCode.INTERRUPTED
     assert json.loads(err)["error"]["message"] == "interrupted"
 

@@ -4,8 +4,8 @@ import asyncio
 import os
 import signal
 import stat
+import time
 from collections.abc import AsyncIterator
-from contextlib import suppress
 from pathlib import Path
 
 import asyncpg
@@ -56,14 +56,19 @@ async def once(pair: Service, key: str, *args: str) -> executor_pb2.Execution:
 
 
 async def at_last(pair: Service, key: str, *args: str) -> executor_pb2.Execution:
-    """Calls by one key, as an engine does, until the execution is over."""
-    async with asyncio.timeout(90):
-        while True:
-            with suppress(grpc.RpcError):
-                done = await once(pair, key, *args)
-                if done.state == SUCCEEDED:
-                    return done
-            await asyncio.sleep(0.2)
+    """Calls by one key, as an engine does, until the execution has succeeded."""
+    told: object = None
+    give_up = time.monotonic() + 90
+    while time.monotonic() < give_up:
+        try:
+            told = done = await once(pair, key, *args)
+        except grpc.RpcError as error:
+            told = error
+        else:
+            if done.state == SUCCEEDED:
+                return done
+        await asyncio.sleep(0.2)
+    raise AssertionError(f"{key} has not succeeded: {told}\n{pair.log.read_text()[-3000:]}")
 
 
 async def test_both_workers_serve(pair: Service) -> None:

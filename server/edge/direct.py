@@ -7,8 +7,9 @@ metadata tell `x-patchbay-execution`, `x-patchbay-state` and `x-patchbay-replaye
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
-from typing import Any
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any, TypeVar
 
 import grpc
 
@@ -21,7 +22,19 @@ from server.edge.rpc import CallInfo, Context, Gatekeeper, check
 from server.edge.status import failure_status
 from server.gen.patchbay.v1 import executor_pb2 as pb
 
-_MODES = {"attach": InFlight.IN_FLIGHT_MODE_ATTACH, "fail": InFlight.IN_FLIGHT_MODE_FAIL}
+V = TypeVar("V")
+_MODES = {
+    "": InFlight.IN_FLIGHT_MODE_ATTACH,
+    "attach": InFlight.IN_FLIGHT_MODE_ATTACH,
+    "return": InFlight.IN_FLIGHT_MODE_RETURN,
+    "fail": InFlight.IN_FLIGHT_MODE_FAIL,
+}
+_URGENCIES = {
+    "": Urgency.URGENCY_INTERACTIVE,
+    "interactive": Urgency.URGENCY_INTERACTIVE,
+    "bulk": Urgency.URGENCY_BULK,
+}
+_MOST_ATTEMPTS = 2**31 - 1
 
 
 class DirectHandlers(grpc.GenericRpcHandler):
@@ -48,13 +61,20 @@ class DirectHandlers(grpc.GenericRpcHandler):
             try:
                 call = await self._gate.open(operation, context)
                 execution = await self._execute(action, data, call)
+            except asyncio.CancelledError:  # the client has left, or its time is over; the call is audited all the same
+                if call is not None:
+                    call.outcome = "CANCELLED"
+                await self._gate.close(call, None, context)
+                raise
             except Exception as error:
                 await self._gate.close(call, error, context)
                 raise
             await self._gate.close(call, None, context)
-            context.set_trailing_metadata(_trailers(execution))
             if execution.state != pb.EXECUTION_STATE_SUCCEEDED:
-                await context.abort_with_status(_status(execution))
+                status = _status(execution)
+                # The metadata of a status replace what was set before.
+                await context.abort(status.code, status.details, (*status.trailing_metadata, *_trailers(execution)))
+            context.set_trailing_metadata(_trailers(execution))
             return execution.output.proto
 
         return serve
@@ -76,10 +96,8 @@ class DirectHandlers(grpc.GenericRpcHandler):
                 key=request.idempotency_key,
                 run=request.run,
                 actor=request.actor,
-                in_flight=_MODES.get(metadata.get("x-patchbay-in-flight", ""), InFlight.IN_FLIGHT_MODE_ATTACH),
-                urgency=Urgency.URGENCY_BULK
-                if metadata.get("x-patchbay-urgency") == "bulk"
-                else Urgency.URGENCY_INTERACTIVE,
+                in_flight=request.in_flight,
+                urgency=request.urgency,
                 deadline=info.deadline,
                 typed=True,
             )
@@ -90,11 +108,10 @@ class DirectHandlers(grpc.GenericRpcHandler):
         return execution
 
 
-def _envelope(action: str, metadata: Any) -> pb.ExecuteActionRequest:
+def _envelope(action: str, metadata: Mapping[str, str]) -> pb.ExecuteActionRequest:
     attempt = metadata.get("x-patchbay-attempt", "0")
-    if not attempt.isdecimal():
-        violation = FieldViolation("x-patchbay-attempt", "must be a whole number")
-        raise Refusal("INPUT_INVALID", "The metadata are not valid.", violations=[violation])
+    if not (attempt.isdecimal() and len(attempt) <= len(str(_MOST_ATTEMPTS)) and int(attempt) <= _MOST_ATTEMPTS):
+        raise _wrong("x-patchbay-attempt", f"must be a whole number up to {_MOST_ATTEMPTS}")
     run = pb.RunContext(
         run_id=metadata.get("x-patchbay-run-id", ""),
         step_path=metadata.get("x-patchbay-step-path", ""),
@@ -106,7 +123,21 @@ def _envelope(action: str, metadata: Any) -> pb.ExecuteActionRequest:
         idempotency_key=metadata.get("idempotency-key", ""),
         run=run,
         actor=metadata.get("x-patchbay-actor", ""),
+        in_flight=_one_of(_MODES, "x-patchbay-in-flight", metadata),
+        urgency=_one_of(_URGENCIES, "x-patchbay-urgency", metadata),
     )
+
+
+def _one_of(known: Mapping[str, V], name: str, metadata: Mapping[str, str]) -> V:
+    value = known.get(metadata.get(name, ""))
+    if value is None:
+        raise _wrong(name, f"must be one of {', '.join(filter(None, known))}")
+    return value
+
+
+def _wrong(name: str, wanted: str) -> Refusal:
+    violation = FieldViolation(name, wanted)
+    return Refusal("INPUT_INVALID", f"The metadata are not valid. {name}: {wanted}", violations=[violation])
 
 
 def _trailers(execution: pb.Execution) -> tuple[tuple[str, str], ...]:

@@ -91,8 +91,11 @@ class ActionExecutorServicer:
             await self._preparation.connect(checked)
         except ActionFailure as unready:
             answer.failure.CopyFrom(unready.failure)
-        if (existing := await self._executions.existing(asked.tenant, asked.key)) is not None:
+        existing = await self._executions.existing(asked.tenant, asked.key)
+        if existing is not None and (existing.action == definition.id or call.caller.may("executions.read")):
             answer.existing.CopyFrom(existing)
+            if not call.caller.may("executions.read"):
+                answer.existing.ClearField("output")
         return answer
 
     async def _open(self, tenant: str, call: CallInfo, permission: str) -> str:

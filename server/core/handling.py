@@ -2,7 +2,8 @@
 
 import asyncio
 import traceback
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -45,10 +46,10 @@ class Handling:
 
     def scope(self, checked: Checked, connection: ActiveConnection | None, *, sent: bool = False) -> CallScope:
         """Returns the limits of one execution."""
-        definition, call = checked.definition, checked.call
+        definition = checked.definition
         seconds = definition.timeout
-        if checked.is_read and call.deadline is not None:
-            seconds = call.deadline.within(seconds)
+        if checked.is_read and (due := checked.remaining) is not None:
+            seconds = min(seconds, due)
         secrets = set(connection.secrets) if connection else set()
         if definition.input.has_secrets:
             secrets |= _with_variable_values(payload.secret_values(checked.request))
@@ -98,6 +99,10 @@ class Handling:
         call = checked.call
         provider = checked.action.module.definition.provider
 
+        def remember(facts: Mapping[str, str]) -> None:
+            # Vendors' texts may hold halves of surrogate pairs, which no database takes.
+            scope.evidence.update({name: fact.encode("utf-8", "replace").decode() for name, fact in facts.items()})
+
         def warn(reason: str, message: str, vendor_answer: str = "") -> None:
             warnings.append(outputs.warning(reason, scope.masker(message), scope.masker(vendor_answer)))
 
@@ -113,7 +118,7 @@ class Handling:
             log=_log.bind(tenant=call.tenant, action=checked.definition.id, execution=id),
             inventory=self._stores.inventory(call.tenant, provider),
             lock=lambda *parts: self._stores.locks.hold(call.tenant, "/".join((provider, *parts)), scope.deadline),
-            remember=scope.evidence.update,
+            remember=remember,
             warn=warn,
             transaction=transaction,
         )
@@ -160,7 +165,8 @@ class Handling:
                 told=scope.masker(str(error))[:_TOLD_LIMIT],
                 trace=_where(error),
             )
-        return Result(outcomes.failed(failure, checked.definition.effect, budget_wait=scope.budget_wait))
+        outcome = outcomes.failed(failure, checked.definition.effect, budget_wait=scope.budget_wait)
+        return Result(replace(outcome, evidence=scope.evidence))
 
 
 def _is_repeatable(definition: ActionDefinition) -> bool:

@@ -1,10 +1,12 @@
 """What an ended handler means for the record. Pure: the state machine's outgoing side."""
 
 import asyncio
+from dataclasses import replace
 
 from server.core.records import EffectClass, Outcome, State
-from server.gen.patchbay.v1 import failure_pb2
-from server.sdk.failures import ActionFailure, Effect, OutcomeUnknown
+from server.errors import DatabaseUnavailable
+from server.gen.patchbay.v1 import executor_pb2, failure_pb2
+from server.sdk.failures import ActionFailure, Effect, LeaseLost, OutcomeUnknown
 
 _KEYLESS = frozenset({EffectClass.EFFECT_CLASS_NON_IDEMPOTENT, EffectClass.EFFECT_CLASS_OPAQUE})
 
@@ -44,13 +46,21 @@ def failure_of(error: BaseException, *, sent: bool, execution_id: str) -> failur
         return error.failure
     if sent:
         return _unknown(error).failure
-    if isinstance(error, TimeoutError):
-        return ActionFailure("TIMED_OUT", "The action's time ran out before anything was sent.").failure
-    if isinstance(error, asyncio.CancelledError):
-        return ActionFailure("INTERRUPTED", "The server stopped before anything was sent.").failure
+    for kind, reason, told in _BEFORE_SENDING:
+        if isinstance(error, kind):
+            return ActionFailure(reason, f"{told} before anything was sent.").failure
     return ActionFailure(
         "INTERNAL", f"Patchbay failed before anything was sent; the log has execution {execution_id}."
     ).failure
+
+
+_BEFORE_SENDING = (
+    # Only a cancelled execution is still ours to record; of one that another server runs, this is not told.
+    (LeaseLost, "CANCELLED", "It was cancelled"),
+    (DatabaseUnavailable, "INTERRUPTED", "The database went away"),
+    (TimeoutError, "TIMED_OUT", "The action's time ran out"),
+    (asyncio.CancelledError, "INTERRUPTED", "The server stopped"),
+)
 
 
 def _unknown(error: BaseException) -> OutcomeUnknown:
@@ -59,6 +69,14 @@ def _unknown(error: BaseException) -> OutcomeUnknown:
     if isinstance(error, asyncio.CancelledError):
         return OutcomeUnknown("The server stopped after the request was sent.")
     return OutcomeUnknown("Patchbay failed after the request was sent.")
+
+
+def bare(outcome: Outcome) -> Outcome:
+    """Returns an outcome without what the database may have refused to store: output, warnings, evidence."""
+    lost = executor_pb2.Warning(reason="OUTPUT_NOT_STORED", message="The output could not be stored.")
+    if outcome.output is None:
+        return replace(outcome, warnings=(), evidence={})
+    return replace(outcome, output={}, warnings=(lost,), evidence={})
 
 
 def lost_owner(effect_class: int, *, sent: bool, again: bool) -> Outcome:

@@ -17,6 +17,8 @@ from server.gen.patchbay.v1 import executor_pb2
 from server.sdk.availability import Verdict
 from server.sdk.failures import ActionFailure
 
+_MARGIN, _MOST_MARGIN = 0.2, 0.1
+
 
 class Availabilities(Protocol):
     """Whether a tenant can use a module now."""
@@ -44,6 +46,14 @@ class Checked:
     def definition(self) -> ActionDefinition:
         """The action's contract."""
         return self.action.definition
+
+    @property
+    def remaining(self) -> float | None:
+        """Seconds until the answer is due: the caller's deadline less the way back. None: it did not say."""
+        if self.call.deadline is None:
+            return None
+        left = self.call.deadline.remaining()
+        return left - min(_MARGIN, left * _MOST_MARGIN)
 
     @property
     def is_read(self) -> bool:

@@ -33,6 +33,8 @@ class Outcome:
     claimable: bool = False
     budget_wait: float = 0.0
     evidence: Mapping[str, str] = field(default_factory=dict)
+    completed_at: datetime | None = None
+    """When it was recorded. None: it was not, or the store tells the time beside it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,10 +1,13 @@
-"""What a key that is known already means for a new call. Pure: the state machine's incoming side."""
+"""What a key that is known already means for a new call: the state machine's incoming side."""
 
 from collections.abc import Callable
 from enum import Enum, auto
 
 from server.core.records import NewClaim, Record, State, repeatable
 from server.core.refusals import Refusal
+from server.sdk.context import Deadline
+
+_KEPT_SECONDS = 60.0
 
 
 class Decision(Enum):
@@ -18,6 +21,8 @@ class Decision(Enum):
     """Claim it for another attempt."""
     SETTLE_UNKNOWN = auto()
     """Its owner is gone after the send mark: record that the outcome is unknown, then answer from the record."""
+    RESUME = auto()
+    """It was granted to this very claim, and the answer was lost."""
 
 
 Decide = Callable[[Record, NewClaim], Decision]
@@ -38,6 +43,56 @@ def decide(record: Record, claim: NewClaim, window: float | None) -> Decision:
     if record.state is State.FAILED and record.claimable:
         return Decision.CLAIM_AGAIN if _nothing_happened(record) or again else Decision.REPLAY
     return Decision.REPLAY
+
+
+class OwnClaims:
+    """The claims of this process that were granted, or may have been, while nobody here heard of it.
+
+    A claim is tried again while the database is away. Whether to take another attempt is asked under the lock of its
+    row, so of all claims of this process only the last one that was told to take it can have got it.
+    """
+
+    def __init__(self) -> None:
+        self._takers: dict[tuple[str, int], NewClaim] = {}
+        self._given_up: dict[tuple[str, int], tuple[str, Deadline]] = {}
+
+    def judge(self, window: float | None) -> Decide:
+        """Returns `decide` with a window, which also recognizes what its own claim has been granted before."""
+
+        def judged(record: Record, claim: NewClaim) -> Decision:
+            attempt = (record.id, record.fence)
+            ours = record.state is State.RUNNING and record.owner == claim.owner
+            if ours and (attempt == (claim.id, 1) or self._takers.get(attempt) is claim):
+                return Decision.RESUME
+            decision = decide(record, claim, window)
+            if decision is Decision.CLAIM_AGAIN:
+                taken = (record.id, record.fence + 1)
+                self._takers[taken] = claim
+                self._given_up.pop(taken, None)
+            return decision
+
+        return judged
+
+    def heard(self, claim: NewClaim) -> None:
+        """Forgets a claim that is not tried again."""
+        self._takers = {attempt: taker for attempt, taker in self._takers.items() if taker is not claim}
+
+    def give_up(self, claim: NewClaim, keep: float = _KEPT_SECONDS) -> None:
+        """Notes that what a claim may have been granted is never sent, for `keep` seconds and the next sweep."""
+        attempts = [(claim.id, 1), *(attempt for attempt, taker in self._takers.items() if taker is claim)]
+        self._given_up |= {attempt: (claim.owner, Deadline.after(keep)) for attempt in attempts}
+
+    def given_up(self, record: Record) -> bool:
+        """Says whether an attempt was granted to a claim that had been given up, so that it never sent anything."""
+        owner, _ = self._given_up.get((record.id, record.fence), (None, None))
+        return owner is not None and owner == record.owner
+
+    def forget(self) -> None:
+        """Forgets claims that were given up long enough ago for a sweep to have found them."""
+        self._given_up = {one: kept for one, kept in self._given_up.items() if kept[1].remaining()}
+
+    def __len__(self) -> int:
+        return len(self._takers) + len(self._given_up)
 
 
 def _nothing_happened(record: Record) -> bool:

@@ -21,7 +21,7 @@ from server.core import answers
 from server.core.answers import Execution, Times
 from server.core.calls import Call, InFlight
 from server.core.connections import ActiveConnection
-from server.core.decisions import Decision, decide
+from server.core.decisions import Decision, OwnClaims, decide
 from server.core.handling import Handling
 from server.core.ids import new_id
 from server.core.ports import Stores
@@ -33,8 +33,6 @@ from server.errors import DatabaseUnavailable
 from server.sdk.context import Deadline
 from server.sdk.failures import ActionFailure
 
-_MARGIN = 0.2
-_MOST_MARGIN = 0.1
 _FIRST_POLL, _LONGEST_POLL = 0.05, 0.5
 _CLAIM_PATIENCE = 5.0
 
@@ -67,16 +65,16 @@ class Executor:
         self._keyed_hash = keyed_hash
         self._max_running = max_running
         self._active = 0
+        self._beginnings: set[asyncio.Task[Run | Record]] = set()
         self.draining = False
-        self.unsent: set[str] = set()
-        """Claims that were given up without sending, because the database's answer was lost."""
+        self.claims = OwnClaims()
 
     async def execute(self, call: Call) -> Execution:
         """Executes one call. Raises Refusal when the call itself is not processed."""
         if self.draining:
             raise Refusal("DRAINING", "The server is shutting down.")
-        if self._active >= self._max_running:
-            raise Refusal("OVERLOADED", f"The server works on {self._active} calls already.", retry_after=1.0)
+        if (work := max(self._active, len(self._runner.running))) >= self._max_running:
+            raise Refusal("OVERLOADED", f"The server works on {work} calls already.", retry_after=1.0)
         self._active += 1
         try:
             return await self._execute(self._preparation.check(call))
@@ -94,12 +92,14 @@ class Executor:
 
     async def _unready(self, checked: Checked, unready: ActionFailure) -> Execution:
         """Answers from the record when the key is known, else with the failure; stores nothing (rule 6)."""
-        call = checked.call
-        known = await self._stores.invocations.find(call.tenant, call.key) if call.key else None
-        if known is None or (known.state is State.FAILED and known.claimable):
+        call, claimed = checked.call, not checked.is_read
+        known = await self._stores.invocations.find(call.tenant, call.key) if claimed and call.key else None
+        if known is None:
             return answers.refused(call, checked.definition, unready.failure)
-        claim = self._new_claim(checked, known.connection_id)
-        if decide(known, claim, checked.definition.vendor_keyed_window) is Decision.CLAIM_AGAIN:
+        decision = decide(known, self._new_claim(checked, known.connection_id), _window(checked))
+        if decision is Decision.FOLLOW:
+            known = await self._follow(checked, known, self._patience(checked)) or known
+        elif decision is Decision.CLAIM_AGAIN:
             return answers.refused(call, checked.definition, unready.failure)
         return answers.recorded(known, checked.definition, replayed=True, typed=call.typed)
 
@@ -136,29 +136,45 @@ class Executor:
         patience = self._patience(checked)
         claim = self._new_claim(checked, connection.id if connection else None)
         while True:
-            granted, known = await self._claim(checked, claim)
-            if granted is not None:
-                run = self._runner.start(checked, connection, granted, sent=claim.sent)
-                return await self._wait(run, patience)
-            assert known is not None  # noqa: S101 - the store returns one of the two
-            if known.state is not State.RUNNING:
-                return answers.recorded(known, checked.definition, replayed=True, typed=checked.call.typed)
-            answer = await self._follow(checked, known, patience)
-            if answer is not None:
-                return answer
+            begun = await self._begun(checked, connection, claim)
+            if isinstance(begun, Run):
+                return await self._wait(begun, patience)
+            known = begun
+            if known.state is State.RUNNING:
+                followed = await self._follow(checked, known, patience)
+                if followed is None:
+                    continue
+                known = followed
+            return answers.recorded(known, checked.definition, replayed=True, typed=checked.call.typed)
+
+    async def _begun(self, checked: Checked, connection: ActiveConnection | None, claim: NewClaim) -> Run | Record:
+        """Claims and starts, also when the caller leaves meanwhile: what was claimed is run (rule 9)."""
+        beginning = asyncio.create_task(self._begin(checked, connection, claim))
+        self._beginnings.add(beginning)
+        beginning.add_done_callback(self._beginnings.discard)
+        return await asyncio.shield(beginning)
+
+    async def _begin(self, checked: Checked, connection: ActiveConnection | None, claim: NewClaim) -> Run | Record:
+        granted, known = await self._claim(checked, claim)
+        if granted is not None:
+            return self._runner.start(checked, connection, granted, sent=claim.sent)
+        assert known is not None  # noqa: S101 - the store returns one of the two
+        return known
 
     async def _claim(self, checked: Checked, claim: NewClaim) -> tuple[Claimed | None, Record | None]:
-        """Claims, again while the database is away: an insert whose answer was lost is recognized by its id."""
-        judge = partial(decide, window=checked.definition.vendor_keyed_window)
-        limit = Deadline.after(_CLAIM_PATIENCE)
-        while True:
-            try:
-                return await self._stores.invocations.claim(claim, judge)
-            except DatabaseUnavailable:
-                if not limit.remaining():
-                    self.unsent.add(claim.id)
-                    raise
-                await asyncio.sleep(_FIRST_POLL)
+        """Claims, again while the database is away: a grant whose answer was lost is recognized."""
+        judge, limit = self.claims.judge(_window(checked)), Deadline.after(_CLAIM_PATIENCE)
+        try:
+            while True:
+                try:
+                    return await self._stores.invocations.claim(claim, judge)
+                except DatabaseUnavailable:
+                    if not limit.remaining():
+                        self.claims.give_up(claim)
+                        raise
+                    await asyncio.sleep(_FIRST_POLL)
+        finally:
+            self.claims.heard(claim)
 
     def _new_claim(self, checked: Checked, connection_id: str | None) -> NewClaim:
         call, definition = checked.call, checked.definition
@@ -183,41 +199,45 @@ class Executor:
             caller=call.caller.name,
             actor=call.actor,
             peer=call.caller.peer,
-            sent=checked.action.sends_at_once,
+            sent=_sends_at_once(checked),
         )
 
     def _patience(self, checked: Checked) -> Deadline:
-        """Returns when to stop waiting: the caller's deadline less a margin, else the action's own time."""
-        if checked.call.deadline is None:
-            return Deadline.after(checked.definition.timeout + _LONGEST_POLL)
-        left = checked.call.deadline.remaining()
-        return Deadline.after(left - min(_MARGIN, left * _MOST_MARGIN))
+        """Returns when to stop waiting: when the answer is due, else after the action's own time."""
+        due = checked.remaining
+        return Deadline.after(checked.definition.timeout + _LONGEST_POLL if due is None else due)
 
     async def _wait(self, run: Run, patience: Deadline) -> Execution:
         assert run.task is not None  # noqa: S101 - a started run has its task
         done, _ = await asyncio.wait({run.task}, timeout=patience.remaining())
         if not done:
             return _running(run)
-        return _ended(run.task.result())
+        ended, claimed, checked = run.task.result(), run.claimed, run.checked
+        record = await self._stores.invocations.get(claimed.tenant, claimed.id) if ended.superseded else None
+        if record is None:
+            return _ended(ended)
+        record = await self.outcome_of(record, patience)
+        return answers.recorded(record, checked.definition, replayed=not run.scope.sent, typed=checked.call.typed)
 
-    async def _follow(self, checked: Checked, known: Record, patience: Deadline) -> Execution | None:
+    async def _follow(self, checked: Checked, known: Record, patience: Deadline) -> Record | None:
         """Waits for an execution that somebody runs (rule 7); None when it can be claimed again."""
-        call, definition = checked.call, checked.definition
-        if call.in_flight == InFlight.IN_FLIGHT_MODE_FAIL:
+        mode = checked.call.in_flight
+        if mode == InFlight.IN_FLIGHT_MODE_FAIL:
             told = "An execution with this idempotency key is running."
             raise Refusal("EXECUTION_IN_FLIGHT", told, retry_after=1.0, execution=known.id)
-        if call.in_flight == InFlight.IN_FLIGHT_MODE_RETURN:
-            return answers.recorded(known, definition, replayed=True, typed=call.typed)
+        if mode == InFlight.IN_FLIGHT_MODE_RETURN:
+            return known
         record = await self.outcome_of(known, patience)
-        if record.state is State.RUNNING and not record.owner_alive:
-            return None
-        return answers.recorded(record, definition, replayed=True, typed=call.typed)
+        return None if record.state is State.RUNNING and not record.owner_alive else record
 
-    async def outcome_of(self, record: Record, patience: Deadline) -> Record:
-        """Waits until an execution has ended, its owner is gone, or patience ends; returns its newest record."""
+    async def outcome_of(self, record: Record, patience: Deadline, *, outlive: bool = False) -> Record:
+        """Waits until an execution has ended or patience ends; returns its newest record.
+
+        Unless told to outlive the owner, it also returns when the owner is gone.
+        """
         pause = _FIRST_POLL
         get: Callable[[], Awaitable[Record | None]] = partial(self._stores.invocations.get, record.tenant, record.id)
-        while record.state is State.RUNNING and record.owner_alive and patience.remaining():
+        while record.state is State.RUNNING and (record.owner_alive or outlive) and patience.remaining():
             run = self._runner.running.get(record.id)
             if run is not None and run.task is not None:
                 await asyncio.wait({run.task}, timeout=patience.remaining())
@@ -226,6 +246,18 @@ class Executor:
                 pause = min(_LONGEST_POLL, pause * 1.5)
             record = await get() or record
         return record
+
+
+def _window(checked: Checked) -> float | None:
+    """Returns how long after its first send an attempt may begin, so that it also ends in the vendor's window."""
+    window = checked.definition.vendor_keyed_window
+    return None if window is None else window - checked.definition.timeout
+
+
+def _sends_at_once(checked: Checked) -> bool:
+    """Says whether the claim is also the send mark: nothing to wait for, and no facts to keep for a probe before."""
+    action = checked.action
+    return action.sends_at_once and action.definition.budget is None and action.probe is None
 
 
 def _ended(ended: Ended) -> Execution:

@@ -51,6 +51,8 @@ class Ended:
     outcome: Outcome
     output: Message | None
     completed_at: datetime | None
+    superseded: bool = False
+    """The claim was lost: what the record says counts, not this."""
 
 
 class Runner:
@@ -77,8 +79,13 @@ class Runner:
         scope.mark_sent = mark_sent
         self._runs[claimed.id] = run
         run.task = asyncio.create_task(self._run(run, connection), name=f"execution {claimed.id}")
-        run.task.add_done_callback(lambda _: self._runs.pop(claimed.id, None))
+        run.task.add_done_callback(lambda _: self._ended(run))
         return run
+
+    def _ended(self, run: Run) -> None:
+        # The next attempt may have been claimed here before this one had heard that it is recorded.
+        if self._runs.get(run.claimed.id) is run:
+            del self._runs[run.claimed.id]
 
     def cancel(self, id: str) -> None:
         """Stops a run that has sent nothing; what was sent is finished and recorded."""
@@ -94,6 +101,8 @@ class Runner:
             run.work.cancel()
 
     async def _run(self, run: Run, connection: ActiveConnection | None) -> Ended:
+        if run.cancelled:
+            return await self._record(run, _interrupted(run))
         if run.checked.action.transactional:
             return await self._run_local(run, connection)
         claimed = run.claimed
@@ -123,10 +132,12 @@ class Runner:
             return await self._after_lost_commit(run, results)
         if isinstance(error, _RolledBack):
             return await self._record(run, results[-1])
+        if error is not None:
+            return await self._record(run, _undone(run, error))
         outcome = transacting.result()
         if outcome is None:
             return await self._late(run, _interrupted(run))
-        return Ended(run, outcome, results[-1].output, claimed.started_at)
+        return Ended(run, outcome, results[-1].output, outcome.completed_at)
 
     async def _after_lost_commit(self, run: Run, results: list[Result]) -> Ended:
         """Finds out whether the transaction was committed before the connection broke."""
@@ -145,7 +156,12 @@ class Runner:
 
     async def _record(self, run: Run, result: Result) -> Ended:
         """Records an outcome, however long the database is away."""
-        completed_at = await persist(lambda: self._store.complete(run.claimed, result.outcome))
+        try:
+            completed_at = await persist(lambda: self._store.complete(run.claimed, result.outcome))
+        except Exception as error:  # noqa: BLE001 - whatever its content provokes, the state must not be lost
+            _log.error("outcome not stored whole", execution=run.claimed.id, error=type(error).__name__)
+            result = Result(outcomes.bare(result.outcome), result.output)
+            completed_at = await persist(lambda: self._store.complete(run.claimed, result.outcome))
         if completed_at is None:
             return await self._late(run, result)
         return Ended(run, result.outcome, result.output, completed_at)
@@ -154,14 +170,14 @@ class Runner:
         """Keeps an answer that came after the claim was lost. It may settle an UNKNOWN, nothing else (rule 4)."""
         claimed, store = run.claimed, self._store
         record = await persist(lambda: store.get(claimed.tenant, claimed.id))
-        if record is None or _is_ours(record, claimed):  # our own completion, whose answer was lost
+        if record is None or _is_ours(record, claimed, result):  # our own completion, whose answer was lost
             return Ended(run, result.outcome, result.output, record.completed_at if record else None)
         _log.warning("late answer", execution=claimed.id, state=str(result.outcome.state), found=str(record.state))
         await persist(lambda: store.keep_late(claimed, result.outcome))
         if record.state is State.UNKNOWN and result.outcome.state is not State.UNKNOWN:
             told = {"source": "RESOLUTION_SOURCE_LATE_ANSWER", "time": record.now.isoformat()}
             await persist(lambda: store.settle(claimed.tenant, claimed.id, result.outcome, told, fence=claimed.fence))
-        return Ended(run, result.outcome, result.output, record.completed_at)
+        return Ended(run, result.outcome, result.output, record.completed_at, superseded=True)
 
 
 class _RolledBack(Exception):
@@ -171,8 +187,16 @@ class _RolledBack(Exception):
 def _interrupted(run: Run) -> Result:
     reason, told = ("CANCELLED", "It was cancelled") if run.cancelled else ("INTERRUPTED", "The server stopped")
     failure = ActionFailure(reason, f"{told} before anything was sent.").failure
-    return Result(outcomes.failed(failure, run.checked.definition.effect))
+    return Result(outcomes.failed(failure, run.checked.definition.effect, budget_wait=run.scope.budget_wait))
 
 
-def _is_ours(record: Record, claimed: Claimed) -> bool:
-    return (record.owner, record.fence) == (claimed.owner, claimed.fence) and record.completed_at is not None
+def _undone(run: Run, error: BaseException) -> Result:
+    """What it means that the database refused to commit a local effect."""
+    _log.error("not committed", execution=run.claimed.id, error=type(error).__name__)
+    failure = outcomes.failure_of(error, sent=False, execution_id=run.claimed.id)
+    return Result(outcomes.failed(failure, run.checked.definition.effect, budget_wait=run.scope.budget_wait))
+
+
+def _is_ours(record: Record, claimed: Claimed, result: Result) -> bool:
+    mine = (claimed.owner, claimed.fence, result.outcome.state)
+    return (record.owner, record.fence, record.state) == mine

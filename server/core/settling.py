@@ -4,6 +4,7 @@ import base64
 import binascii
 from collections.abc import Callable
 from datetime import UTC, datetime
+from uuid import UUID
 
 from google.protobuf.message import Message
 
@@ -47,7 +48,7 @@ class Executions:
         """Returns one execution, after waiting up to `wait` seconds for its end."""
         record = await self._find(tenant, id=id, key=key)
         if wait:
-            record = await self._executor.outcome_of(record, Deadline.after(wait))
+            record = await self._executor.outcome_of(record, Deadline.after(wait), outlive=True)
         return self._answer(record, typed=typed, with_input=True)
 
     async def list(
@@ -92,8 +93,8 @@ class Executions:
         """Asks an execution to stop. What was sent is finished; what was not sent never is."""
         record = await self._find(tenant, id=id)
         if record.state is State.RUNNING:
+            self._cancel_here(id)  # first: a local effect holds the lock of its row while it runs
             await self._store.request_cancel(tenant, id)
-            self._cancel_here(id)
             record = await self._executor.outcome_of(record, Deadline.after(1.0))
         return self._answer(record)
 
@@ -155,7 +156,7 @@ def _read_token(token: str) -> tuple[datetime, str] | None:
         return None
     try:
         at, id = base64.urlsafe_b64decode(token.encode()).decode().split("|")
-        return datetime.fromisoformat(at), id
+        return datetime.fromisoformat(at).astimezone(UTC), str(UUID(id))
     except (ValueError, binascii.Error):
         violation = FieldViolation("page_token", "must be a token from the answer before")
         raise Refusal("INPUT_INVALID", "The page token is not valid.", violations=[violation]) from None

@@ -12,6 +12,7 @@ from functools import partial
 import structlog
 from google.protobuf.json_format import ParseDict
 
+from server.contract.definitions import ActionDefinition
 from server.core import outcomes, outputs
 from server.core.execution import Executor
 from server.core.ports import InvocationStore, UpkeepStore
@@ -30,6 +31,7 @@ _log = structlog.get_logger(__name__)
 _PROBE_TRIES = 10
 _PROBE_SECONDS = 30.0
 _PRUNE_BATCH = 1_000
+_TAKEN_AT_ONCE = 100
 _LONG = [EffectClass.EFFECT_CLASS_NON_IDEMPOTENT, EffectClass.EFFECT_CLASS_OPAQUE]
 _SHORT = [EffectClass.EFFECT_CLASS_READ, EffectClass.EFFECT_CLASS_IDEMPOTENT, EffectClass.EFFECT_CLASS_VENDOR_KEYED]
 
@@ -74,6 +76,8 @@ class Upkeep:
         self._settings = settings
         self._prunings = prunings
         self._now = now
+        self._lease: Deadline | None = None
+        self._others_renew = Deadline.after(0.0)
 
     def jobs(self) -> list[Awaitable[None]]:
         """Returns the loops to run until the server stops."""
@@ -87,14 +91,33 @@ class Upkeep:
 
     async def renew(self) -> None:
         """Renews the lease that covers everything this process runs (rule 13)."""
-        await self._store.renew_lease(self._owner, self._settings.lease_seconds)
+        seconds = self._settings.lease_seconds
+        ran_out, renewed = self._lease_ran_out(), Deadline.after(seconds)
+        await self._store.renew_lease(self._owner, seconds)
+        self._lease = renewed
+        if ran_out:
+            self._others_renew = Deadline.after(seconds)
+
+    def _lease_ran_out(self) -> bool:
+        return self._lease is not None and not self._lease.remaining()
 
     async def sweep(self) -> None:
-        """Records what became of executions whose owner is gone (rule 13)."""
+        """Records what became of executions whose owner is gone (rule 13).
+
+        Not while our own lease is over: what kept us from renewing it, such as a database that was away, has kept the
+        others as well, and they are given a lease's time to renew theirs.
+        """
+        if self._lease_ran_out() or self._others_renew.remaining():
+            return
+        await _until_done(self._take_over, _TAKEN_AT_ONCE)
+        self._executor.claims.forget()
+
+    async def _take_over(self) -> int:
         running = list(self._runner.running)
-        for record in await self._store.take_over(self._owner, running, self._judge):
-            self._executor.unsent.discard(record.id)
+        taken = await self._store.take_over(self._owner, running, self._judge, _TAKEN_AT_ONCE)
+        for record in taken:
             _log.warning("took over", execution=record.id, action=record.action, was_sent=record.sent_at is not None)
+        return len(taken)
 
     async def probe(self) -> None:
         """Asks vendors what happened to executions of unknown outcome (rule 10)."""
@@ -114,7 +137,7 @@ class Upkeep:
     def _judge(self, record: Record) -> Outcome:
         action = self._action(record)
         window = action.definition.vendor_keyed_window if action else None
-        sent = record.sent_at is not None and record.id not in self._executor.unsent
+        sent = record.sent_at is not None and not self._executor.claims.given_up(record)
         again = repeatable(record.effect_class, window, record.first_sent_at, record.now)
         return outcomes.lost_owner(record.effect_class, sent=sent, again=again)
 
@@ -156,7 +179,7 @@ class Upkeep:
             try:
                 output = await action.probe(request, context)
             except ActionFailure as failure:
-                return _proved_failure(failure, record.effect_class)
+                return _proved_failure(failure, action.definition)
         if output is None:
             return None
         return Outcome(state=State.SUCCEEDED, output=outputs.stored(output, scope.masker))
@@ -178,14 +201,18 @@ class Upkeep:
             await asyncio.sleep(seconds)
 
 
-def _proved_failure(failure: ActionFailure, effect_class: int) -> Outcome | None:
-    """A failure to ask proves nothing; only what a probe says about the effect does."""
-    about_asking = failure.failure.vendor_status or failure.failure.reason in {"VENDOR_UNAVAILABLE", "TIMED_OUT"}
-    if about_asking or failure.failure.effect == Effect.EFFECT_UNKNOWN:
+def _proved_failure(failure: ActionFailure, action: ActionDefinition) -> Outcome | None:
+    """A failure to ask proves nothing. Proof is what only a probe can say: that the effect was applied, or one of the
+    reasons that the action itself declares."""
+    told = failure.failure
+    declared = any(one.reason == told.reason for one in action.failures)
+    if told.vendor_status or not (told.effect == Effect.EFFECT_APPLIED or declared):
         return None
-    return outcomes.failed(failure.failure, effect_class)
+    if told.effect == Effect.EFFECT_UNKNOWN:
+        return None
+    return outcomes.failed(told, action.effect)
 
 
-async def _until_done(change: Callable[[], Awaitable[int]]) -> None:
-    while await change() == _PRUNE_BATCH:
+async def _until_done(change: Callable[[], Awaitable[int]], batch: int = _PRUNE_BATCH) -> None:
+    while await change() == batch:
         pass

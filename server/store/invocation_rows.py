@@ -6,7 +6,6 @@ from typing import Any
 import asyncpg
 
 from server.core.records import Record, State
-from server.errors import PatchbayError
 
 _COLUMNS = """
     i.tenant, i.invocation_id, i.idempotency_key, i.action_id, i.action_version, i.effect_class, i.status,
@@ -51,7 +50,8 @@ LIST = f"""
 ABANDONED = f"""
     SELECT {_COLUMNS}, NULL AS input_json, NULL AS output_json {_FROM}
     WHERE i.status = 'RUNNING' AND (
-        i.lease_owner NOT IN (SELECT owner FROM server_leases WHERE expires_at > clock_timestamp())
+        i.lease_owner <> $1
+            AND i.lease_owner NOT IN (SELECT owner FROM server_leases WHERE expires_at > clock_timestamp())
         OR (i.lease_owner = $1 AND i.invocation_id <> ALL($2::uuid[])
             AND i.started_at < clock_timestamp() - interval '30 seconds'))
     LIMIT $3
@@ -70,10 +70,6 @@ TO_PROBE = f"""
         RETURNING i.*)
     SELECT {_COLUMNS}, {_PAYLOADS} FROM taken i
 """
-
-
-class KeyVanished(PatchbayError):
-    """The row of a key was removed between two statements; the claim can be tried again at once."""
 
 
 def record(row: asyncpg.Record | None) -> Record | None:

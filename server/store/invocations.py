@@ -6,12 +6,13 @@ was granted. Time is the database's.
 
 import json
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
 from server.core.decisions import Decide, Decision
 from server.core.outcomes import lost_owner
-from server.core.records import Claimed, NewClaim, Outcome, Record, failure_to_json
+from server.core.records import Claimed, NewClaim, Outcome, Record, State, failure_to_json
 from server.sdk.context import LocalTransaction
 from server.store import invocation_rows as rows
 from server.store.database import Connection, Database
@@ -31,8 +32,9 @@ _CLAIM_AGAIN = """
         status = 'RUNNING', attempt = attempt + 1, fence = fence + 1, lease_owner = $3, claimable = false,
         sent_at = CASE WHEN $4 THEN now() END,
         first_sent_at = CASE WHEN $4 THEN coalesce(first_sent_at, now()) ELSE first_sent_at END,
-        connection_id = $5, failure = NULL, warnings = NULL, evidence = NULL, completed_at = NULL,
-        cancel_requested_at = NULL, next_probe_at = NULL, probes = 0, caller = $6, actor = $7, started_at = now()
+        connection_id = $5, caller = $6, actor = $7, run_id = $8, step_path = $9, engine_attempt = $10,
+        failure = NULL, warnings = NULL, evidence = NULL, late_evidence = NULL, resolution = NULL, budget_wait = 0,
+        cancel_requested_at = NULL, next_probe_at = NULL, probes = 0, started_at = now(), completed_at = NULL
     WHERE tenant = $1 AND invocation_id = $2
     RETURNING created_at, started_at, fence, attempt
 """
@@ -44,8 +46,8 @@ _MARK_SENT = """
     RETURNING sent_at
 """
 _OUTCOME = """
-    status = $5, output_json = $6, failure = $7, warnings = $8, claimable = $9, budget_wait = $10,
-    evidence = coalesce($11, evidence), completed_at = clock_timestamp(),
+    status = $5, output_json = $6, failure = $7, warnings = $8, claimable = $9,
+    budget_wait = greatest(budget_wait, $10), evidence = coalesce($11, evidence), completed_at = clock_timestamp(),
     next_probe_at = CASE WHEN $5 = 'UNKNOWN' THEN clock_timestamp() + interval '1 second' END
 """
 COMPLETE = f"""
@@ -53,6 +55,11 @@ COMPLETE = f"""
     WHERE tenant = $1 AND invocation_id = $2 AND lease_owner = $3 AND fence = $4 AND status = 'RUNNING'
     RETURNING completed_at
 """
+TAKE_OVER = f"""
+    UPDATE workflow_action_invocations SET {_OUTCOME}, lease_owner = NULL
+    WHERE tenant = $1 AND invocation_id = $2 AND lease_owner = $3 AND fence = $4 AND status = 'RUNNING'
+"""
+"""As COMPLETE, in place of an owner that is gone. Its own answer, should it come after all, then finds itself late."""
 _SETTLE = f"""
     UPDATE workflow_action_invocations SET {_OUTCOME}, resolution = $12
     WHERE tenant = $1 AND invocation_id = $2 AND $3::uuid IS NULL AND fence = coalesce($4, fence)
@@ -71,12 +78,12 @@ class Invocations:
     async def claim(self, claim: NewClaim, decide: Decide) -> tuple[Claimed | None, Record | None]:
         """Claims a key, or returns its record when `decide` says that it is to be answered or followed."""
         async with self._database.tenant(claim.tenant) as connection:
-            row = await connection.fetchrow(_CLAIM, *_claim_arguments(claim))
-            if row is not None:
-                granted = Claimed(claim.tenant, claim.id, claim.owner, 1, 1, row["created_at"], row["started_at"])
-                return granted, None
-            async with connection.transaction():
-                return await _claim_known(connection, claim, decide)
+            while True:
+                row = await connection.fetchrow(_CLAIM, *_claim_arguments(claim))
+                if row is not None:
+                    return _claimed(claim, claim.id, 1, 1, row["created_at"], row["started_at"]), None
+                if (answer := await _claim_known(connection, claim, decide)) is not None:
+                    return answer
 
     async def mark_sent(self, claimed: Claimed, evidence: Mapping[str, str]) -> datetime | None:
         """Records the send mark and returns its time; None when the claim is lost or was cancelled."""
@@ -98,8 +105,8 @@ class Invocations:
             if not locked:
                 return None
             outcome = await work(_Transaction(connection))
-            await connection.execute(COMPLETE, *_fence(claimed), *outcome_arguments(outcome))
-            return outcome
+            time = await connection.fetchval(COMPLETE, *_fence(claimed), *outcome_arguments(outcome))
+            return replace(outcome, completed_at=time)
 
     async def keep_late(self, claimed: Claimed, outcome: Outcome) -> Record | None:
         """Keeps an answer that came after the claim was lost; returns the record as it stands."""
@@ -181,31 +188,44 @@ def _claim_arguments(claim: NewClaim) -> Sequence[Any]:
     )
 
 
-async def _claim_known(connection: Connection, claim: NewClaim, decide: Decide) -> tuple[Claimed | None, Record | None]:
-    known = rows.record(await connection.fetchrow(rows.FIND_LOCKED, claim.tenant, claim.key))
-    if known is None:  # retention removed it between the two statements
-        raise rows.KeyVanished
-    if known.id == claim.id and known.owner == claim.owner:  # our own insert, whose answer was lost
-        return Claimed(
-            claim.tenant,
-            claim.id,
-            claim.owner,
-            known.fence,
-            known.attempt,
-            known.created_at,
-            known.started_at,
-        ), None
-    decision = decide(known, claim)
+_Answer = tuple[Claimed | None, Record | None]
+
+
+async def _claim_known(connection: Connection, claim: NewClaim, decide: Decide) -> _Answer | None:
+    """Answers from the record, without a lock while nothing can be changed; None when retention has removed it."""
+    known = rows.record(await connection.fetchrow(rows.FIND, claim.tenant, claim.key))
+    if known is None:
+        return None
+    if _stands(known):
+        return _answer(claim, known, decide(known, claim))
+    async with connection.transaction():
+        known = rows.record(await connection.fetchrow(rows.FIND_LOCKED, claim.tenant, claim.key))
+        return None if known is None else await _change(connection, claim, known, decide(known, claim))
+
+
+def _stands(record: Record) -> bool:
+    """Says that no claim can change a record now: it is over for good, or its owner lives."""
+    return record.owner_alive if record.state is State.RUNNING else not record.claimable
+
+
+async def _change(connection: Connection, claim: NewClaim, known: Record, decision: Decision) -> _Answer:
     if decision is Decision.CLAIM_AGAIN:
-        arguments = (claim.owner, claim.sent, claim.connection_id, claim.caller, claim.actor)
+        run = (claim.run_id, claim.step_path, claim.engine_attempt)
+        arguments = (claim.owner, claim.sent, claim.connection_id, claim.caller, claim.actor, *run)
         found = await connection.fetch(_CLAIM_AGAIN, claim.tenant, known.id, *arguments)
         created_at, started_at, fence, attempt = found[0]
         return _claimed(claim, known.id, fence, attempt, created_at, started_at), None
     if decision is Decision.SETTLE_UNKNOWN:
         outcome = lost_owner(known.effect_class, sent=True, again=False)
-        fence = (claim.tenant, known.id, known.owner, known.fence)
-        await connection.execute(COMPLETE, *fence, *outcome_arguments(outcome))
+        owner = (claim.tenant, known.id, known.owner, known.fence)
+        await connection.execute(TAKE_OVER, *owner, *outcome_arguments(outcome))
         return None, rows.record(await connection.fetchrow(rows.GET, claim.tenant, known.id))
+    return _answer(claim, known, decision)
+
+
+def _answer(claim: NewClaim, known: Record, decision: Decision) -> _Answer:
+    if decision is Decision.RESUME:
+        return _claimed(claim, known.id, known.fence, known.attempt, known.created_at, known.started_at), None
     return None, known
 
 

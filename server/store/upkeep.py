@@ -8,7 +8,7 @@ from typing import Any
 from server.core.records import Outcome, ReadRecord, Record, failure_to_json
 from server.store import invocation_rows as rows
 from server.store.database import Database
-from server.store.invocations import COMPLETE, outcome_arguments
+from server.store.invocations import TAKE_OVER, outcome_arguments
 
 _RENEW = """
     INSERT INTO server_leases (owner, expires_at) VALUES ($1, clock_timestamp() + $2 * interval '1 second')
@@ -31,7 +31,8 @@ _INSERT_READS = """
 _DROP_PAYLOADS = """
     WITH old AS (
         SELECT tenant, invocation_id FROM workflow_action_invocations
-        WHERE created_at < $1 AND NOT payload_dropped AND status IN ('SUCCEEDED', 'FAILED') LIMIT $2
+        WHERE created_at < $1 AND completed_at < $1 AND NOT payload_dropped AND status IN ('SUCCEEDED', 'FAILED')
+        LIMIT $2
         FOR UPDATE SKIP LOCKED)
     UPDATE workflow_action_invocations i SET payload_dropped = true, claimable = false, input_json = NULL,
         output_json = NULL, warnings = NULL, evidence = NULL, late_evidence = NULL
@@ -40,7 +41,7 @@ _DROP_PAYLOADS = """
 _DELETE_TOMBSTONES = """
     WITH old AS (
         SELECT tenant, invocation_id FROM workflow_action_invocations
-        WHERE payload_dropped AND created_at < $1 AND effect_class = ANY($2::smallint[]) LIMIT $3
+        WHERE payload_dropped AND created_at < $1 AND completed_at < $1 AND effect_class = ANY($2::smallint[]) LIMIT $3
         FOR UPDATE SKIP LOCKED)
     DELETE FROM workflow_action_invocations i USING old
     WHERE i.tenant = old.tenant AND i.invocation_id = old.invocation_id
@@ -79,9 +80,11 @@ class Upkeep:
         async with self._database.system() as connection, connection.transaction():
             found = await connection.fetch(rows.ABANDONED, owner, list(running), limit)
             records = [record for row in found if (record := rows.record(row)) is not None]
-            for record in records:
-                fence = (record.tenant, record.id, record.owner, record.fence)
-                await connection.execute(COMPLETE, *fence, *outcome_arguments(judge(record)))
+            ended = [
+                (record.tenant, record.id, record.owner, record.fence, *outcome_arguments(judge(record)))
+                for record in records
+            ]
+            await connection.executemany(TAKE_OVER, ended)
         return records
 
     async def to_probe(self, tries: int, limit: int = 20) -> Sequence[Record]:
@@ -113,11 +116,11 @@ class Upkeep:
         return [record for row in found if (record := rows.record(row)) is not None]
 
     async def drop_payloads(self, before: datetime, limit: int) -> int:
-        """Reduces ended executions created before a time to tombstones; returns how many."""
+        """Reduces executions that ended before a time to tombstones; returns how many."""
         return await self._change(_DROP_PAYLOADS, before, limit)
 
     async def delete_tombstones(self, before: datetime, effect_classes: Collection[int], limit: int) -> int:
-        """Deletes tombstones created before a time; returns how many."""
+        """Deletes tombstones of executions that ended before a time; returns how many."""
         return await self._change(_DELETE_TOMBSTONES, before, list(effect_classes), limit)
 
     async def _change(self, sql: str, *arguments: Any) -> int:

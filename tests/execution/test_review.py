@@ -372,15 +372,3 @@ async def prepared(served: Served, input: dict[str, object]) -> tuple[Checked, N
     connection = await house.preparation.connect(checked)
     assert connection is not None
     return checked, house.executor._new_claim(checked, connection.id)
-
-
-async def direct(
-    served: Served, request: lab_pb2.RunRawRequest, timeout: float = 10.0, **headers: str
-) -> grpc.RpcError:
-    """Calls the lab's own rpc and returns its error."""
-    call = served.caller.channel.unary_unary("/torture.lab.v1.Lab/RunRaw", lab_pb2.RunRawRequest.SerializeToString)
-    named = {"x-patchbay-tenant": TENANT, "idempotency-key": "k"}
-    named |= {name.replace("_", "-"): value for name, value in headers.items()}
-    with pytest.raises(grpc.RpcError) as caught:
-        await call(request, timeout=timeout, metadata=tuple(named.items()))
-    return caught.value

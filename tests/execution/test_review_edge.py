@@ -17,6 +17,18 @@ pytestmark = pytest.mark.anyio
 SUCCEEDED = executor_pb2.EXECUTION_STATE_SUCCEEDED
 
 
+async def direct(
+    served: Served, request: lab_pb2.RunRawRequest, timeout: float = 10.0, **headers: str
+) -> grpc.RpcError:
+    """Calls the lab's own rpc and returns its error."""
+    call = served.caller.channel.unary_unary("/torture.lab.v1.Lab/RunRaw", lab_pb2.RunRawRequest.SerializeToString)
+    named = {"x-patchbay-tenant": TENANT, "idempotency-key": "k"}
+    named |= {name.replace("_", "-"): value for name, value in headers.items()}
+    with pytest.raises(grpc.RpcError) as caught:
+        await call(request, timeout=timeout, metadata=tuple(named.items()))
+    return caught.value
+
+
 async def test_forged_page_tokens_are_refused(served: Served) -> None:
     """A token with a broken id is the caller's fault, not ours."""
     token = base64.urlsafe_b64encode(b"2026-01-01|not-a-uuid").decode()

@@ -100,11 +100,10 @@ class Handling:
         provider = checked.action.module.definition.provider
 
         def remember(facts: Mapping[str, str]) -> None:
-            # Vendors' texts may hold halves of surrogate pairs, which no database takes.
-            scope.evidence.update({name: fact.encode("utf-8", "replace").decode() for name, fact in facts.items()})
+            scope.evidence.update({name: _whole(fact) for name, fact in facts.items()})
 
         def warn(reason: str, message: str, vendor_answer: str = "") -> None:
-            warnings.append(outputs.warning(reason, scope.masker(message), scope.masker(vendor_answer)))
+            warnings.append(outputs.warning(reason, scope.masker(_whole(message)), scope.masker(_whole(vendor_answer))))
 
         return ActionContext(
             client=connection.client if connection else None,
@@ -175,6 +174,11 @@ def _is_repeatable(definition: ActionDefinition) -> bool:
 
 def _is_expected(error: BaseException) -> bool:
     return isinstance(error, PatchbayError | TimeoutError | asyncio.CancelledError)
+
+
+def _whole(text: str) -> str:
+    """Returns a text without halves of surrogate pairs: vendors' JSON may hold them, nothing of ours takes them."""
+    return text if text.isascii() else text.encode("utf-8", "replace").decode()
 
 
 def _where(error: BaseException) -> list[str]:

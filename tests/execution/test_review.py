@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import suppress
 from dataclasses import replace
+from typing import Any
 from uuid import uuid4
 
 import asyncpg
@@ -258,6 +259,19 @@ async def test_a_new_attempt_has_no_resolution_of_the_old_one(served: Served) ->
     replay = await served.execute("run_raw", {"text": "a"}, "k")
     assert (again.state, replay.state, replay.run) == (SUCCEEDED, SUCCEEDED, run)
     assert not replay.HasField("resolution")
+
+
+async def test_rule_12_an_odd_text_in_a_warning_spoils_no_success(served: Served) -> None:
+    """The effect has happened and the vendor's words are half a character: SUCCEEDED, the warning made storable."""
+
+    async def handler(request: lab_pb2.PostThingRequest, ctx: ActionContext[Any]) -> lab_pb2.PostThingResponse:
+        await ctx.client.post(request.name, ctx.idempotency_key)
+        ctx.warn("ODD", "odd", "half \ud800")
+        return lab_pb2.PostThingResponse()
+
+    object.__setattr__(served.handle.house.registry.action("lab.things.post"), "handler", handler)
+    done = await served.execute("post", {"name": "a"}, "k")
+    assert (done.state, [warning.vendor_answer for warning in done.warnings]) == (SUCCEEDED, ["half ?"])
 
 
 @pytest.fixture

@@ -8,9 +8,11 @@ import pytest
 from sandbox.client import SandboxControl
 from sandbox.serving import SandboxServer
 from sandbox.tacticalrmm import create_app
+from server.store.embedded import EmbeddedPostgres
 from tests.modules.tacticalrmm.world import SEED
 from tests.operations.tactical import Tactical
-from tests.support.postgres import folder_for_postgres
+from tests.support.postgres import Fresh, folder_for_postgres
+from tests.support.served import Replicas
 
 
 @pytest.fixture
@@ -33,3 +35,11 @@ def tactical(tactical_server: Tactical) -> Tactical:
     tactical_server.control.clear_faults()
     tactical_server.control.reset()
     return tactical_server
+
+
+@pytest.fixture
+def own_replicas(own_postgres: EmbeddedPostgres, tmp_path: Path) -> Iterator[Replicas]:
+    """Makes server processes on a PostgreSQL of this test alone."""
+    made = Replicas(Fresh(own_postgres.dsn, own_postgres.app_dsn), tmp_path)
+    yield made
+    made.end()

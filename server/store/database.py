@@ -137,7 +137,9 @@ class _Lease:
         raise DatabaseUnavailable("PostgreSQL closed every connection that was tried.")
 
     async def _borrow(self) -> bool:
-        proxy: Any = await self._pool.acquire(timeout=_ACQUIRE_SECONDS)
+        # A connection that lies ready comes at once; the timer would cost more than it does.
+        patience = None if self._pool.get_idle_size() else _ACQUIRE_SECONDS
+        proxy: Any = await self._pool.acquire(timeout=patience)
         self._proxy, self._connection = proxy, proxy.itself()
         try:
             await self._connection.enter_scope(self._scope)

@@ -60,6 +60,12 @@ class ScopedConnection(_Base):
         """Resets nothing: the scope is the only session state in use, and keeping it saves a round trip."""
         return ""
 
+    async def reset(self, *, timeout: float | None = None) -> None:  # noqa: ASYNC109 - the signature is asyncpg's
+        """Ends a transaction that was left open; costs nothing when there is none."""
+        # `_top_xact` outlives a BEGIN that failed; nothing public tells.
+        if getattr(self, "_top_xact", None) is not None or self.is_in_transaction():
+            await super().reset(timeout=timeout)
+
     async def enter_scope(self, scope: str) -> None:
         """Makes the rows of a tenant visible, or of every tenant with `*`; free when they are already."""
         if self.scope == scope:

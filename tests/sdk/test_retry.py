@@ -88,7 +88,7 @@ async def test_stale_connection_is_not_used_to_send_twice(
     async with vendor(answer(), Act.CLOSE, answer()) as server, entered(scope(repeatable=False)):
         client = bound(server)
         if aiohttp_retries:
-            client._courier.transport.client._retry_connection = True  # type: ignore[attr-defined]
+            client._courier.session._retry_connection = True  # type: ignore[attr-defined]
         await client.request("GET", "/warm")
         if method == "GET":
             await client.request("GET", "/x")

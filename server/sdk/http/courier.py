@@ -1,11 +1,12 @@
 """One call on its way: budget, attempts, redirects, the clock, and what is known when it goes wrong."""
 
 import asyncio
-from collections.abc import AsyncIterable
+from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from time import monotonic
-from typing import cast
 
+import aiohttp
 import httpx
 
 from server.sdk.failures import ActionFailure, Effect, OutcomeUnknown
@@ -23,7 +24,8 @@ MAX_REDIRECTS = 3
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
 _FOLLOWED_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 _ERROR_BYTES = 256 * 1024
-_EXTENSIONS = {"timeout": {"connect": CONNECT_SECONDS}}
+_TIMEOUT = aiohttp.ClientTimeout(sock_connect=CONNECT_SECONDS)
+_CHUNK = 16 * 1024
 _WHOLE_BODY = 1024 * 1024
 """Longer bodies are handed to aiohttp as a stream; it objects to writing them in one piece."""
 
@@ -32,7 +34,7 @@ _WHOLE_BODY = 1024 * 1024
 class Courier:
     """Delivers calls under one grant."""
 
-    transport: httpx.AsyncBaseTransport
+    session: aiohttp.ClientSession
     grant: EgressGrant
     patience: Patience
     plain_headers: dict[str, str]
@@ -121,11 +123,11 @@ class Courier:
         raise ActionFailure("VENDOR_ANSWER_INVALID", "The vendor redirects to what is no plain address.")
 
     async def _send(self, call: Call, flight: Flight) -> HttpResponse:
-        raw = await self.transport.handle_async_request(_request(call))
-        try:
+        headers, body = _outgoing(call)
+        async with self.session.request(
+            call.method, _address(call.url), headers=headers, data=body, allow_redirects=False, timeout=_TIMEOUT
+        ) as raw:
             return await _answer(raw, call, flight)
-        finally:
-            await raw.aclose()
 
 
 async def _budget(scope: CallScope, doubt: ActionFailure | None) -> float:
@@ -158,21 +160,34 @@ def _location(response: HttpResponse, call: Call) -> str:
     return response.headers.get("location", "")
 
 
-def _request(call: Call) -> httpx.Request:
-    if call.content is not None and len(call.content) > _WHOLE_BODY:
-        headers = {**call.headers, "content-length": str(len(call.content))}
-        stream = httpx.ByteStream(call.content)
-        return httpx.Request(call.method, call.url, headers=headers, stream=stream, extensions=_EXTENSIONS)
-    return httpx.Request(call.method, call.url, headers=call.headers, content=call.content, extensions=_EXTENSIONS)
+def _outgoing(call: Call) -> tuple[Mapping[str, str], bytes | AsyncIterator[bytes] | None]:
+    """Returns the headers and the body as aiohttp takes them."""
+    if call.content is None or len(call.content) <= _WHOLE_BODY:
+        return call.headers, call.content
+    return {**call.headers, "content-length": str(len(call.content))}, _stream(call.content)
 
 
-async def _answer(raw: httpx.Response, call: Call, flight: Flight) -> HttpResponse:
+def _address(url: str) -> str:
+    """Returns an address in its normal form; raises httpx.InvalidURL for what no address can hold."""
+    return str(httpx.URL(url)) if "?" in url else _known_address(url)
+
+
+@lru_cache(maxsize=1024)
+def _known_address(url: str) -> str:
+    return str(httpx.URL(url))
+
+
+async def _stream(content: bytes) -> AsyncIterator[bytes]:
+    yield content
+
+
+async def _answer(raw: aiohttp.ClientResponse, call: Call, flight: Flight) -> HttpResponse:
     """Reads the body. Without one, a status that is a refusal still says what happened."""
-    status, expected = raw.status_code, raw.status_code in call.ok
-    chunks = cast("AsyncIterable[bytes]", raw.stream)
+    status, expected = raw.status, raw.status in call.ok
+    encoding = ", ".join(raw.headers.getall("content-encoding", ()))
     try:
         limit = call.max_bytes if expected else min(call.max_bytes, _ERROR_BYTES)
-        body = await read_body(chunks, raw.headers.get("content-encoding", ""), limit)
+        body = await read_body(raw.content.iter_chunked(_CHUNK), encoding, limit)
     except TooLargeError as error:
         if expected:
             raise of_trouble(error, flight, call, status) from None

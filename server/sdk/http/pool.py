@@ -10,7 +10,6 @@ from typing import Any, cast
 
 import aiohttp
 import httpx
-from httpx_aiohttp import AiohttpTransport
 
 from server.sdk.context import Sleep
 from server.sdk.http.client import HttpClient
@@ -65,7 +64,7 @@ class HttpPool:
             "user-agent": user_agent(),
         }
         self._couriers: dict[EgressGrant, Courier] = {}
-        self._transports: list[AiohttpTransport] = []
+        self._sessions: list[aiohttp.ClientSession] = []
 
     def client(self, grant: EgressGrant) -> HttpClient:
         """Returns the client of a grant; equal grants share connections."""
@@ -77,13 +76,13 @@ class HttpPool:
     async def close(self) -> None:
         """Closes every connection; requests under way fail."""
         self._couriers.clear()
-        while self._transports:
-            await self._transports.pop().aclose()
+        while self._sessions:
+            await self._sessions.pop().close()
 
     def _courier(self, grant: EgressGrant) -> Courier:
-        transport = AiohttpTransport(verify=self._tls, trust_env=False, client=self._session(grant))
-        self._transports.append(transport)
-        return Courier(transport, grant, self._patience, self._headers)
+        session = self._session(grant)
+        self._sessions.append(session)
+        return Courier(session, grant, self._patience, self._headers)
 
     def _session(self, grant: EgressGrant) -> aiohttp.ClientSession:
         connector = MarkingConnector(

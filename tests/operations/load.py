@@ -32,6 +32,13 @@ async def restart(postgres: EmbeddedPostgres) -> None:
     await _start(postgres)
 
 
+async def outage(postgres: EmbeddedPostgres) -> None:
+    """A stop for longer than anything is kept in memory."""
+    await asyncio.to_thread(postgres.stop)
+    await asyncio.sleep(7.0)
+    await _start(postgres)
+
+
 async def kill(postgres: EmbeddedPostgres) -> None:
     """kill -9 of PostgreSQL's main process, and a start that has to recover."""
     assert postgres.pid is not None

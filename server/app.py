@@ -25,6 +25,7 @@ from server.workers import supervise
 
 _log = structlog.get_logger(__name__)
 _LAST_WORD = 5.0
+_DRAIN_POLL = 0.05
 
 
 @dataclass(slots=True)
@@ -165,10 +166,11 @@ async def _as_coroutine(job: object) -> None:
 
 
 async def _drained(house: House) -> None:
-    """Waits for running executions; those that have sent nothing are stopped when time is over."""
-    tasks = [run.task for run in house.runner.running.values() if run.task is not None]
-    if tasks:
-        await asyncio.wait(tasks, timeout=house.settings.drain_seconds)
+    """Waits until nothing is worked on; what has sent nothing is stopped when time is over."""
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(house.settings.drain_seconds):
+            while house.executor.busy:  # noqa: ASYNC110 - three counters decide, no one event
+                await asyncio.sleep(_DRAIN_POLL)
     left = [run for run in house.runner.running.values() if run.task is not None and not run.task.done()]
     for run in left:
         house.runner.interrupt(run)

@@ -69,6 +69,11 @@ class Executor:
         self.draining = False
         self.claims = OwnClaims()
 
+    @property
+    def busy(self) -> bool:
+        """True while a call is answered, a claim is on its way or an execution runs."""
+        return bool(self._active or self._beginnings or self._runner.running)
+
     async def execute(self, call: Call) -> Execution:
         """Executes one call. Raises Refusal when the call itself is not processed."""
         if self.draining:

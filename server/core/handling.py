@@ -22,7 +22,7 @@ from server.errors import PatchbayError
 from server.gen.patchbay.v1 import executor_pb2, failure_pb2
 from server.sdk.context import ActionContext, Deadline, LocalTransaction
 from server.sdk.masking import Masker
-from server.sdk.scope import CallScope, Gate, entered
+from server.sdk.scope import CallScope, Gate, entered, no_writes
 
 _log = structlog.get_logger(__name__)
 _TOLD_LIMIT = 4_000
@@ -56,6 +56,7 @@ class Handling:
         return CallScope(
             deadline=Deadline.after(seconds),
             masker=Masker(secrets),
+            mark_sent=no_writes,
             repeatable=_is_repeatable(definition),
             budget=self._gate(checked, connection),
             sent=sent,

@@ -25,7 +25,7 @@ from server.errors import DatabaseUnavailable
 from server.sdk.context import Deadline, ProbeContext
 from server.sdk.failures import ActionFailure, Effect
 from server.sdk.masking import Masker
-from server.sdk.scope import CallScope, entered
+from server.sdk.scope import CallScope, entered, no_writes
 
 _log = structlog.get_logger(__name__)
 _PROBE_TRIES = 10
@@ -163,7 +163,9 @@ class Upkeep:
             if record.connection_id not in (None, connection.id):
                 return None  # another connection cannot prove what happened over this one
         scope = CallScope(
-            deadline=Deadline.after(_PROBE_SECONDS), masker=Masker(connection.secrets if connection else ())
+            deadline=Deadline.after(_PROBE_SECONDS),
+            masker=Masker(connection.secrets if connection else ()),
+            mark_sent=no_writes,
         )
         request = ParseDict(dict(record.input or {}), action.definition.input.message_class())
         context = ProbeContext(

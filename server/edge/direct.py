@@ -21,6 +21,7 @@ from server.edge.executor import Tenants
 from server.edge.rpc import CallInfo, Context, Gatekeeper, check
 from server.edge.status import failure_status
 from server.gen.patchbay.v1 import executor_pb2 as pb
+from server.sdk.failures import ActionFailure, Effect
 
 V = TypeVar("V")
 _MODES = {
@@ -150,7 +151,6 @@ def _trailers(execution: pb.Execution) -> tuple[tuple[str, str], ...]:
 
 def _status(execution: pb.Execution) -> Any:
     if execution.state == pb.EXECUTION_STATE_RUNNING:
-        execution.failure.reason = "STILL_RUNNING"
-        execution.failure.message = "The execution goes on; read its result with GetExecution by its key."
-        execution.failure.category = 8  # type: ignore[assignment] # TIMEOUT: the caller's deadline came first
+        unsettled = ActionFailure("STILL_RUNNING", "The execution goes on.", effect=Effect.EFFECT_UNKNOWN)
+        return failure_status(unsettled.failure)
     return failure_status(execution.failure)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, field
 from typing import Any, Protocol
@@ -27,6 +27,7 @@ from server.errors import DatabaseUnavailable
 from server.sdk.context import Deadline
 
 _log = structlog.get_logger(__name__)
+_PAYLOADS = frozenset({"Struct", "Payload"})
 Context = grpc.aio.ServicerContext[Any, Any]
 
 
@@ -81,6 +82,12 @@ class Gatekeeper:
         left = context.time_remaining()
         return CallInfo(caller, operation, metadata, None if left is None else Deadline.after(left))
 
+    async def left(self, call: CallInfo | None) -> None:
+        """Writes the audit row of a call whose client has left."""
+        if call is not None:
+            call.outcome = "LEFT"
+            await asyncio.shield(self._audit(call))
+
     async def close(self, call: CallInfo | None, error: Exception | None, context: Context) -> None:
         """Writes the audit row; ends the call with a status when it failed."""
         if call is not None:
@@ -121,6 +128,9 @@ def _unary(
             call = await gate.open(operation, context)
             check(request)
             answer = await function(request, call)
+        except asyncio.CancelledError:  # the client has left; what it began goes on
+            await gate.left(call)
+            raise
         except Exception as error:  # noqa: BLE001 - everything becomes a status
             await gate.close(call, error, context)
             return None
@@ -141,8 +151,8 @@ def _streaming(
             async with aclosing(function(request, call)) as answers:
                 async for answer in answers:
                     yield answer
-        except (asyncio.CancelledError, GeneratorExit):  # the usual end: the client has left
-            await gate.close(call, None, context)
+        except (asyncio.CancelledError, GeneratorExit):  # the usual end
+            await gate.left(call)
             raise
         except Exception as error:  # noqa: BLE001 - everything becomes a status
             await gate.close(call, error, context)
@@ -155,9 +165,21 @@ def _streaming(
 def check(request: Message) -> None:
     """Raises Refusal INPUT_INVALID when a request message breaks its own rules."""
     found = [FieldViolation(one.field, one.message, one.rule) for one in violations_of(request)]
+    found += [FieldViolation(field, "must not hold a zero byte", "text") for field in _with_zero_byte(request)]
     if found:
         told = "; ".join(f"{one.field}: {one.message}" for one in found[:5])
         raise Refusal("INPUT_INVALID", f"The request is not valid. {told}", violations=found)
+
+
+def _with_zero_byte(message: Message, prefix: str = "") -> Iterator[str]:
+    """Names the texts that PostgreSQL could not hold. Payloads are not looked into: they are stored as JSON."""
+    for found, value in message.ListFields():
+        path = prefix + found.name
+        if found.type == found.TYPE_STRING:
+            if any("\0" in text for text in (value if found.is_repeated else (value,))):
+                yield path
+        elif isinstance(value, Message) and value.DESCRIPTOR.name not in _PAYLOADS:
+            yield from _with_zero_byte(value, f"{path}.")
 
 
 def snake_case(name: str) -> str:

@@ -41,6 +41,7 @@ class ActionFailure(PatchbayError):
         remedy: str | None = None,
         field: str = "",
     ) -> None:
+        message, vendor_message = _encodable(message), _encodable(vendor_message)
         super().__init__(f"{reason}: {message}")
         facts = reason_facts(reason)
         self.failure = failure_pb2.Failure(
@@ -81,6 +82,11 @@ class OutcomeUnknown(ActionFailure):
 
 class LeaseLost(PatchbayError):
     """Another replica owns the execution now; nothing may be sent any more."""
+
+
+def _encodable(text: str) -> str:
+    """Returns a text that protobuf and PostgreSQL can hold: vendors send half characters and zero bytes."""
+    return text.encode(errors="replace").decode().replace("\0", "\N{SYMBOL FOR NULL}")
 
 
 @cache

@@ -19,8 +19,8 @@ Handler = Callable[..., Awaitable[Message]]
 
 Probe = Callable[..., Awaitable[Message | None]]
 """`async def probe(request, ctx: ProbeContext[Client])`: returns the output when the effect is proved, raises an
-ActionFailure with effect NONE or APPLIED when its absence or failure is proved, returns None when nothing is proved
-yet. Secret fields of `request` hold `***`."""
+ActionFailure with a reason that the action declares, or with effect APPLIED, when its absence or failure is proved,
+returns None when nothing is proved yet. Any other failure proves nothing. Secret fields of `request` hold `***`."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -21,7 +21,12 @@ class Gate(Protocol):
 
 
 async def _nothing_to_mark(_evidence: Mapping[str, str]) -> None:
-    """Reads and connection tests have no send mark."""
+    """Connection tests have no send mark."""
+
+
+async def no_writes(_evidence: Mapping[str, str]) -> None:
+    """The send mark of reads and probes: a write of theirs is a defect of the module, and is never sent."""
+    raise RuntimeError("an action or probe that only reads tried to write")
 
 
 @dataclass(slots=True)
@@ -36,6 +41,7 @@ class CallScope:
             execution. Raises LeaseLost when another replica owns the execution; nothing may be sent then.
         budget: None when the action spends none.
         sent: Whether a write may have left.
+        wrote: Whether a write was answered as done; later failures then cannot claim that nothing happened.
         budget_wait: Seconds waited for the budget so far.
         evidence: What the handler remembered.
     """
@@ -46,6 +52,7 @@ class CallScope:
     mark_sent: Callable[[Mapping[str, str]], Awaitable[None]] = _nothing_to_mark
     budget: Gate | None = None
     sent: bool = False
+    wrote: bool = False
     budget_wait: float = 0.0
     evidence: dict[str, str] = field(default_factory=dict)
 

@@ -24,6 +24,7 @@ _UNAVAILABLE: Final = (
     asyncpg.OperatorInterventionError,
     asyncpg.InsufficientResourcesError,
     asyncpg.IdleInTransactionSessionTimeoutError,
+    asyncpg.ReadOnlySQLTransactionError,
     asyncpg.InternalClientError,
     ConnectionError,
     TimeoutError,
@@ -32,6 +33,7 @@ _NOTHING_HAPPENED: Final = (
     asyncpg.CannotConnectNowError,
     asyncpg.InsufficientResourcesError,
     asyncpg.QueryCanceledError,
+    asyncpg.ReadOnlySQLTransactionError,
 )
 
 

@@ -55,7 +55,9 @@ def _thing(value: dict[str, Any]) -> pb.Thing:
 
 
 async def read_thing(request: pb.ReadThingRequest, ctx: ActionContext[LabClient]) -> pb.ReadThingResponse:
-    """Reads a thing."""
+    """Reads a thing; the name `write!` makes it try to write."""
+    if request.name == "write!":
+        await ctx.client.post(request.name, "")
     return pb.ReadThingResponse(thing=await ctx.client.read(request.name))
 
 
@@ -72,6 +74,8 @@ async def post_thing(request: pb.PostThingRequest, ctx: ActionContext[LabClient]
         raise RuntimeError(f"a defect with {request.secret}")
     ctx.remember({"key": ctx.idempotency_key})
     thing = await ctx.client.post(request.name, ctx.idempotency_key)
+    if request.mode == "read_after":
+        await ctx.client.read(request.name)
     if request.mode == "crash_after":
         raise RuntimeError(f"a defect with {request.secret}")
     if request.mode == "partial":

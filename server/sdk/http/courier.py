@@ -44,9 +44,15 @@ class Courier:
         """Returns the answer, after up to three attempts.
 
         Raises:
-            ActionFailure: It failed; its effect is what is known about all attempts together.
+            ActionFailure: It failed; its effect is what is known about all attempts and earlier writes together.
             LeaseLost: Another replica owns the execution; this attempt sent nothing.
         """
+        try:
+            return await self._deliver(call, scope)
+        except ActionFailure as failure:
+            raise _after_writes(failure, scope) from None
+
+    async def _deliver(self, call: Call, scope: CallScope) -> HttpResponse:
         ends = scope.deadline.at if call.timeout is None else monotonic() + call.timeout
         doubt: ActionFailure | None = None
         attempt = 1
@@ -72,6 +78,7 @@ class Courier:
     async def _attempt(self, call: Call, scope: CallScope, until: float) -> HttpResponse:
         response = await self._fly(call, Flight(scope, call.writes), until - monotonic())
         if response.status in call.ok:
+            scope.wrote = scope.wrote or call.writes
             return response
         raise of_answer(response, call, scope.masker)
 
@@ -151,6 +158,16 @@ def _settled(last: ActionFailure, doubt: ActionFailure | None) -> ActionFailure:
         vendor_status=last.failure.vendor_status or doubt.failure.vendor_status,
         vendor_message=last.failure.vendor_message or doubt.failure.vendor_message,
     )
+
+
+def _after_writes(failure: ActionFailure, scope: CallScope) -> ActionFailure:
+    """Returns the failure of a request that follows a write which was done: part of the action has happened."""
+    if not scope.wrote or scope.repeatable or failure.failure.effect != Effect.EFFECT_NONE:
+        return failure
+    partial = ActionFailure.of(failure.failure)
+    partial.failure.effect, partial.failure.retryable = Effect.EFFECT_APPLIED, False
+    partial.failure.ClearField("retry_after")
+    return partial
 
 
 def _location(response: HttpResponse, call: Call) -> str:

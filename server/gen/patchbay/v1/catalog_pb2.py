@@ -30,7 +30,7 @@ from server.gen.patchbay.v1 import failure_pb2 as patchbay_dot_v1_dot_failure__p
 from server.gen.patchbay.v1 import options_pb2 as patchbay_dot_v1_dot_options__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x19patchbay/v1/catalog.proto\x12\x0bpatchbay.v1\x1a\x1b\x62uf/validate/validate.proto\x1a\x1egoogle/protobuf/duration.proto\x1a\x1cgoogle/protobuf/struct.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x19patchbay/v1/failure.proto\x1a\x19patchbay/v1/options.proto\"D\n\x11GetCatalogRequest\x12\x17\n\x06tenant\x18\x01 \x01(\tB\x07\xbaH\x04r\x02\x18\x64\x12\x16\n\x04\x65tag\x18\x02 \x01(\tB\x08\xbaH\x05r\x03\x18\xc8\x01\"c\n\x12GetCatalogResponse\x12\x0c\n\x04\x65tag\x18\x01 \x01(\t\x12\x14\n\x0cnot_modified\x18\x02 \x01(\x08\x12)\n\x06groups\x18\x03 \x03(\x0b\x32\x19.patchbay.v1.CatalogGroup\"\x98\x02\n\x0c\x43\x61talogGroup\x12\x11\n\tgroup_key\x18\x01 \x01(\t\x12\r\n\x05label\x18\x02 \x01(\t\x12\x13\n\x0b\x64\x65scription\x18\x03 \x01(\t\x12\x12\n\nicon_token\x18\x04 \x01(\t\x12(\n\ttile_kind\x18\x05 \x01(\x0e\x32\x15.patchbay.v1.TileKind\x12\x19\n\x11\x64\x65\x66\x61ult_action_id\x18\x06 \x01(\t\x12\x1a\n\x12\x61llowed_action_ids\x18\x07 \x03(\t\x12+\n\x07\x61\x63tions\x18\x08 \x03(\x0b\x32\x1a.patchbay.v1.CatalogAction\x12/\n\x0c\x61vailability\x18\t \x01(\x0b\x32\x19.patchbay.v1.Availability\"\xc5\x01\n\rCatalogAction\x12\n\n\x02id\x18\x01 \x01(\t\x12\x0f\n\x07version\x18\x02 \x01(\r\x12\r\n\x05label\x18\x03 \x01(\t\x12\x13\n\x0b\x64\x65scription\x18\x04 \x01(\t\x12(\n\x06\x65\x66\x66\x65\x63t\x18\x05 \x01(\x0e\x32\x18.patchbay.v1.EffectClass\x12\x19\n\x11input_field_names\x18\x06 \x03(\t\x12\x1a\n\x12output_field_names\x18\x07 \x03(\t\x12\x12\n\ndeprecated\x18\x08 \x01(\x08\"\x83\x01\n\x0c\x41vailability\x12-\n\x05state\x18\x01 \x01(\x0e\x32\x1e.patchbay.v1.AvailabilityState\x12\x0e\n\x06reason\x18\x02 \x01(\t\x12\x0f\n\x07message\x18\x03 \x01(\t\x12#\n\x06remedy\x18\x04 \x01(\x0b\x32\x13.patchbay.v1.Remedy\"X\n\x10GetActionRequest\x12\x17\n\x06tenant\x18\x01 \x01(\tB\x07\xbaH\x04r\x02\x18\x64\x12\x1a\n\x06\x61\x63tion\x18\x02 \x01(\tB\n\xbaH\x07r\x05\x10\x01\x18\xc8\x01\x12\x0f\n\x07version\x18\x03 \x01(\r\"B\n\x11GetActionResponse\x12-\n\x06\x61\x63tion\x18\x01 \x01(\x0b\x32\x1d.patchbay.v1.ActionDefinition\"\xec\x04\n\x10\x41\x63tionDefinition\x12+\n\x07summary\x18\x01 \x01(\x0b\x32\x1a.patchbay.v1.CatalogAction\x12\x11\n\tgroup_key\x18\x02 \x01(\t\x12/\n\x0c\x61vailability\x18\x03 \x01(\x0b\x32\x19.patchbay.v1.Availability\x12\x10\n\x08\x63\x61tegory\x18\x04 \x01(\t\x12\x12\n\nicon_token\x18\x05 \x01(\t\x12*\n\x07timeout\x18\x06 \x01(\x0b\x32\x19.google.protobuf.Duration\x12.\n\x0bmax_timeout\x18\x07 \x01(\x0b\x32\x19.google.protobuf.Duration\x12%\n\x05retry\x18\x08 \x01(\x0b\x32\x16.patchbay.v1.RetryHint\x12.\n\x08\x66\x61ilures\x18\t \x03(\x0b\x32\x1c.patchbay.v1.DeclaredFailure\x12\x12\n\npermission\x18\n \x01(\t\x12\x12\n\nvendor_url\x18\x0b \x01(\t\x12-\n\x0b\x64\x65precation\x18\x0c \x01(\x0b\x32\x18.patchbay.v1.Deprecation\x12(\n\x05input\x18\r \x01(\x0b\x32\x19.patchbay.v1.ActionSchema\x12)\n\x06output\x18\x0e \x01(\x0b\x32\x19.patchbay.v1.ActionSchema\x12*\n\tui_schema\x18\x0f \x01(\x0b\x32\x17.google.protobuf.Struct\x12)\n\x08\x65xamples\x18\x10 \x03(\x0b\x32\x17.google.protobuf.Struct\x12\x0b\n\x03rpc\x18\x11 \x01(\t\"H\n\x0c\x41\x63tionSchema\x12\x0c\n\x04hash\x18\x01 \x01(\t\x12\x14\n\x0c\x62undled_json\x18\x02 \x01(\t\x12\x14\n\x0cinlined_json\x18\x03 \x01(\t\"\xf7\x01\n\x17ListFieldOptionsRequest\x12\x17\n\x06tenant\x18\x01 \x01(\tB\x07\xbaH\x04r\x02\x18\x64\x12\x1a\n\x06\x61\x63tion\x18\x02 \x01(\tB\n\xbaH\x07r\x05\x10\x01\x18\xc8\x01\x12\x0f\n\x07version\x18\x03 \x01(\r\x12\x19\n\x05\x66ield\x18\x04 \x01(\tB\n\xbaH\x07r\x05\x10\x01\x18\xc8\x01\x12\x17\n\x05query\x18\x05 \x01(\tB\x08\xbaH\x05r\x03\x18\xf4\x03\x12\x1b\n\tpage_size\x18\x06 \x01(\rB\x08\xbaH\x05*\x03\x18\xc8\x01\x12\x1c\n\npage_token\x18\x07 \x01(\tB\x08\xbaH\x05r\x03\x18\xf4\x03\x12\'\n\x06inputs\x18\x08 \x01(\x0b\x32\x17.google.protobuf.Struct\"\x9b\x01\n\x18ListFieldOptionsResponse\x12)\n\x07options\x18\x01 \x03(\x0b\x32\x18.patchbay.v1.FieldOption\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\x12%\n\x07\x66\x61ilure\x18\x03 \x01(\x0b\x32\x14.patchbay.v1.Failure\x12\x14\n\x0c\x65mpty_reason\x18\x04 \x01(\t\"S\n\x0b\x46ieldOption\x12%\n\x05value\x18\x01 \x01(\x0b\x32\x16.google.protobuf.Value\x12\r\n\x05label\x18\x02 \x01(\t\x12\x0e\n\x06\x64\x65tail\x18\x03 \x01(\t\"M\n\x13WatchCatalogRequest\x12\x17\n\x06tenant\x18\x01 \x01(\tB\x07\xbaH\x04r\x02\x18\x64\x12\x1d\n\x0bresume_from\x18\x02 \x01(\tB\x08\xbaH\x05r\x03\x18\xc8\x01\"\xca\x01\n\x14WatchCatalogResponse\x12\x10\n\x08revision\x18\x01 \x01(\t\x12\x30\n\x08snapshot\x18\x02 \x01(\x0b\x32\x1c.patchbay.v1.CatalogSnapshotH\x00\x12\x31\n\x06\x63hange\x18\x03 \x01(\x0b\x32\x1f.patchbay.v1.AvailabilityChangeH\x00\x12+\n\theartbeat\x18\x04 \x01(\x0b\x32\x16.patchbay.v1.HeartbeatH\x00\x42\x0e\n\x05\x65vent\x12\x05\xbaH\x02\x08\x01\"P\n\x0f\x43\x61talogSnapshot\x12\x0c\n\x04\x65tag\x18\x01 \x01(\t\x12/\n\x06groups\x18\x02 \x03(\x0b\x32\x1f.patchbay.v1.AvailabilityChange\"X\n\x12\x41vailabilityChange\x12\x11\n\tgroup_key\x18\x01 \x01(\t\x12/\n\x0c\x61vailability\x18\x02 \x01(\x0b\x32\x19.patchbay.v1.Availability\"5\n\tHeartbeat\x12(\n\x04time\x18\x01 \x01(\x0b\x32\x1a.google.protobuf.Timestamp*}\n\x11\x41vailabilityState\x12\"\n\x1e\x41VAILABILITY_STATE_UNSPECIFIED\x10\x00\x12 \n\x1c\x41VAILABILITY_STATE_AVAILABLE\x10\x01\x12\"\n\x1e\x41VAILABILITY_STATE_UNAVAILABLE\x10\x02\x32\xf0\x02\n\x07\x43\x61talog\x12R\n\nGetCatalog\x12\x1e.patchbay.v1.GetCatalogRequest\x1a\x1f.patchbay.v1.GetCatalogResponse\"\x03\x90\x02\x01\x12O\n\tGetAction\x12\x1d.patchbay.v1.GetActionRequest\x1a\x1e.patchbay.v1.GetActionResponse\"\x03\x90\x02\x01\x12\x64\n\x10ListFieldOptions\x12$.patchbay.v1.ListFieldOptionsRequest\x1a%.patchbay.v1.ListFieldOptionsResponse\"\x03\x90\x02\x01\x12Z\n\x0cWatchCatalog\x12 .patchbay.v1.WatchCatalogRequest\x1a!.patchbay.v1.WatchCatalogResponse\"\x03\x90\x02\x01\x30\x01\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x19patchbay/v1/catalog.proto\x12\x0bpatchbay.v1\x1a\x1b\x62uf/validate/validate.proto\x1a\x1egoogle/protobuf/duration.proto\x1a\x1cgoogle/protobuf/struct.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x19patchbay/v1/failure.proto\x1a\x19patchbay/v1/options.proto\"D\n\x11GetCatalogRequest\x12\x17\n\x06tenant\x18\x01 \x01(\tB\x07\xbaH\x04r\x02\x18\x64\x12\x16\n\x04\x65tag\x18\x02 \x01(\tB\x08\xbaH\x05r\x03\x18\xc8\x01\"c\n\x12GetCatalogResponse\x12\x0c\n\x04\x65tag\x18\x01 \x01(\t\x12\x14\n\x0cnot_modified\x18\x02 \x01(\x08\x12)\n\x06groups\x18\x03 \x03(\x0b\x32\x19.patchbay.v1.CatalogGroup\"\x98\x02\n\x0c\x43\x61talogGroup\x12\x11\n\tgroup_key\x18\x01 \x01(\t\x12\r\n\x05label\x18\x02 \x01(\t\x12\x13\n\x0b\x64\x65scription\x18\x03 \x01(\t\x12\x12\n\nicon_token\x18\x04 \x01(\t\x12(\n\ttile_kind\x18\x05 \x01(\x0e\x32\x15.patchbay.v1.TileKind\x12\x19\n\x11\x64\x65\x66\x61ult_action_id\x18\x06 \x01(\t\x12\x1a\n\x12\x61llowed_action_ids\x18\x07 \x03(\t\x12+\n\x07\x61\x63tions\x18\x08 \x03(\x0b\x32\x1a.patchbay.v1.CatalogAction\x12/\n\x0c\x61vailability\x18\t \x01(\x0b\x32\x19.patchbay.v1.Availability\"\xc5\x01\n\rCatalogAction\x12\n\n\x02id\x18\x01 \x01(\t\x12\x0f\n\x07version\x18\x02 \x01(\r\x12\r\n\x05label\x18\x03 \x01(\t\x12\x13\n\x0b\x64\x65scription\x18\x04 \x01(\t\x12(\n\x06\x65\x66\x66\x65\x63t\x18\x05 \x01(\x0e\x32\x18.patchbay.v1.EffectClass\x12\x19\n\x11input_field_names\x18\x06 \x03(\t\x12\x1a\n\x12output_field_names\x18\x07 \x03(\t\x12\x12\n\ndeprecated\x18\x08 \x01(\x08\"\x83\x01\n\x0c\x41vailability\x12-\n\x05state\x18\x01 \x01(\x0e\x32\x1e.patchbay.v1.AvailabilityState\x12\x0e\n\x06reason\x18\x02 \x01(\t\x12\x0f\n\x07message\x18\x03 \x01(\t\x12#\n\x06remedy\x18\x04 \x01(\x0b\x32\x13.patchbay.v1.Remedy\"e\n\x10GetActionRequest\x12\x17\n\x06tenant\x18\x01 \x01(\tB\x07\xbaH\x04r\x02\x18\x64\x12\x1a\n\x06\x61\x63tion\x18\x02 \x01(\tB\n\xbaH\x07r\x05\x10\x01\x18\xc8\x01\x12\x1c\n\x07version\x18\x03 \x01(\rB\x0b\xbaH\x08*\x06\x18\xff\xff\xff\xff\x07\"B\n\x11GetActionResponse\x12-\n\x06\x61\x63tion\x18\x01 \x01(\x0b\x32\x1d.patchbay.v1.ActionDefinition\"\xec\x04\n\x10\x41\x63tionDefinition\x12+\n\x07summary\x18\x01 \x01(\x0b\x32\x1a.patchbay.v1.CatalogAction\x12\x11\n\tgroup_key\x18\x02 \x01(\t\x12/\n\x0c\x61vailability\x18\x03 \x01(\x0b\x32\x19.patchbay.v1.Availability\x12\x10\n\x08\x63\x61tegory\x18\x04 \x01(\t\x12\x12\n\nicon_token\x18\x05 \x01(\t\x12*\n\x07timeout\x18\x06 \x01(\x0b\x32\x19.google.protobuf.Duration\x12.\n\x0bmax_timeout\x18\x07 \x01(\x0b\x32\x19.google.protobuf.Duration\x12%\n\x05retry\x18\x08 \x01(\x0b\x32\x16.patchbay.v1.RetryHint\x12.\n\x08\x66\x61ilures\x18\t \x03(\x0b\x32\x1c.patchbay.v1.DeclaredFailure\x12\x12\n\npermission\x18\n \x01(\t\x12\x12\n\nvendor_url\x18\x0b \x01(\t\x12-\n\x0b\x64\x65precation\x18\x0c \x01(\x0b\x32\x18.patchbay.v1.Deprecation\x12(\n\x05input\x18\r \x01(\x0b\x32\x19.patchbay.v1.ActionSchema\x12)\n\x06output\x18\x0e \x01(\x0b\x32\x19.patchbay.v1.ActionSchema\x12*\n\tui_schema\x18\x0f \x01(\x0b\x32\x17.google.protobuf.Struct\x12)\n\x08\x65xamples\x18\x10 \x03(\x0b\x32\x17.google.protobuf.Struct\x12\x0b\n\x03rpc\x18\x11 \x01(\t\"H\n\x0c\x41\x63tionSchema\x12\x0c\n\x04hash\x18\x01 \x01(\t\x12\x14\n\x0c\x62undled_json\x18\x02 \x01(\t\x12\x14\n\x0cinlined_json\x18\x03 \x01(\t\"\x84\x02\n\x17ListFieldOptionsRequest\x12\x17\n\x06tenant\x18\x01 \x01(\tB\x07\xbaH\x04r\x02\x18\x64\x12\x1a\n\x06\x61\x63tion\x18\x02 \x01(\tB\n\xbaH\x07r\x05\x10\x01\x18\xc8\x01\x12\x1c\n\x07version\x18\x03 \x01(\rB\x0b\xbaH\x08*\x06\x18\xff\xff\xff\xff\x07\x12\x19\n\x05\x66ield\x18\x04 \x01(\tB\n\xbaH\x07r\x05\x10\x01\x18\xc8\x01\x12\x17\n\x05query\x18\x05 \x01(\tB\x08\xbaH\x05r\x03\x18\xf4\x03\x12\x1b\n\tpage_size\x18\x06 \x01(\rB\x08\xbaH\x05*\x03\x18\xc8\x01\x12\x1c\n\npage_token\x18\x07 \x01(\tB\x08\xbaH\x05r\x03\x18\xf4\x03\x12\'\n\x06inputs\x18\x08 \x01(\x0b\x32\x17.google.protobuf.Struct\"\x9b\x01\n\x18ListFieldOptionsResponse\x12)\n\x07options\x18\x01 \x03(\x0b\x32\x18.patchbay.v1.FieldOption\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\x12%\n\x07\x66\x61ilure\x18\x03 \x01(\x0b\x32\x14.patchbay.v1.Failure\x12\x14\n\x0c\x65mpty_reason\x18\x04 \x01(\t\"S\n\x0b\x46ieldOption\x12%\n\x05value\x18\x01 \x01(\x0b\x32\x16.google.protobuf.Value\x12\r\n\x05label\x18\x02 \x01(\t\x12\x0e\n\x06\x64\x65tail\x18\x03 \x01(\t\"M\n\x13WatchCatalogRequest\x12\x17\n\x06tenant\x18\x01 \x01(\tB\x07\xbaH\x04r\x02\x18\x64\x12\x1d\n\x0bresume_from\x18\x02 \x01(\tB\x08\xbaH\x05r\x03\x18\xc8\x01\"\xca\x01\n\x14WatchCatalogResponse\x12\x10\n\x08revision\x18\x01 \x01(\t\x12\x30\n\x08snapshot\x18\x02 \x01(\x0b\x32\x1c.patchbay.v1.CatalogSnapshotH\x00\x12\x31\n\x06\x63hange\x18\x03 \x01(\x0b\x32\x1f.patchbay.v1.AvailabilityChangeH\x00\x12+\n\theartbeat\x18\x04 \x01(\x0b\x32\x16.patchbay.v1.HeartbeatH\x00\x42\x0e\n\x05\x65vent\x12\x05\xbaH\x02\x08\x01\"P\n\x0f\x43\x61talogSnapshot\x12\x0c\n\x04\x65tag\x18\x01 \x01(\t\x12/\n\x06groups\x18\x02 \x03(\x0b\x32\x1f.patchbay.v1.AvailabilityChange\"X\n\x12\x41vailabilityChange\x12\x11\n\tgroup_key\x18\x01 \x01(\t\x12/\n\x0c\x61vailability\x18\x02 \x01(\x0b\x32\x19.patchbay.v1.Availability\"5\n\tHeartbeat\x12(\n\x04time\x18\x01 \x01(\x0b\x32\x1a.google.protobuf.Timestamp*}\n\x11\x41vailabilityState\x12\"\n\x1e\x41VAILABILITY_STATE_UNSPECIFIED\x10\x00\x12 \n\x1c\x41VAILABILITY_STATE_AVAILABLE\x10\x01\x12\"\n\x1e\x41VAILABILITY_STATE_UNAVAILABLE\x10\x02\x32\xf0\x02\n\x07\x43\x61talog\x12R\n\nGetCatalog\x12\x1e.patchbay.v1.GetCatalogRequest\x1a\x1f.patchbay.v1.GetCatalogResponse\"\x03\x90\x02\x01\x12O\n\tGetAction\x12\x1d.patchbay.v1.GetActionRequest\x1a\x1e.patchbay.v1.GetActionResponse\"\x03\x90\x02\x01\x12\x64\n\x10ListFieldOptions\x12$.patchbay.v1.ListFieldOptionsRequest\x1a%.patchbay.v1.ListFieldOptionsResponse\"\x03\x90\x02\x01\x12Z\n\x0cWatchCatalog\x12 .patchbay.v1.WatchCatalogRequest\x1a!.patchbay.v1.WatchCatalogResponse\"\x03\x90\x02\x01\x30\x01\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -45,10 +45,14 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_GETACTIONREQUEST'].fields_by_name['tenant']._serialized_options = b'\272H\004r\002\030d'
   _globals['_GETACTIONREQUEST'].fields_by_name['action']._loaded_options = None
   _globals['_GETACTIONREQUEST'].fields_by_name['action']._serialized_options = b'\272H\007r\005\020\001\030\310\001'
+  _globals['_GETACTIONREQUEST'].fields_by_name['version']._loaded_options = None
+  _globals['_GETACTIONREQUEST'].fields_by_name['version']._serialized_options = b'\272H\010*\006\030\377\377\377\377\007'
   _globals['_LISTFIELDOPTIONSREQUEST'].fields_by_name['tenant']._loaded_options = None
   _globals['_LISTFIELDOPTIONSREQUEST'].fields_by_name['tenant']._serialized_options = b'\272H\004r\002\030d'
   _globals['_LISTFIELDOPTIONSREQUEST'].fields_by_name['action']._loaded_options = None
   _globals['_LISTFIELDOPTIONSREQUEST'].fields_by_name['action']._serialized_options = b'\272H\007r\005\020\001\030\310\001'
+  _globals['_LISTFIELDOPTIONSREQUEST'].fields_by_name['version']._loaded_options = None
+  _globals['_LISTFIELDOPTIONSREQUEST'].fields_by_name['version']._serialized_options = b'\272H\010*\006\030\377\377\377\377\007'
   _globals['_LISTFIELDOPTIONSREQUEST'].fields_by_name['field']._loaded_options = None
   _globals['_LISTFIELDOPTIONSREQUEST'].fields_by_name['field']._serialized_options = b'\272H\007r\005\020\001\030\310\001'
   _globals['_LISTFIELDOPTIONSREQUEST'].fields_by_name['query']._loaded_options = None
@@ -71,8 +75,8 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_CATALOG'].methods_by_name['ListFieldOptions']._serialized_options = b'\220\002\001'
   _globals['_CATALOG'].methods_by_name['WatchCatalog']._loaded_options = None
   _globals['_CATALOG'].methods_by_name['WatchCatalog']._serialized_options = b'\220\002\001'
-  _globals['_AVAILABILITYSTATE']._serialized_start=2867
-  _globals['_AVAILABILITYSTATE']._serialized_end=2992
+  _globals['_AVAILABILITYSTATE']._serialized_start=2893
+  _globals['_AVAILABILITYSTATE']._serialized_end=3018
   _globals['_GETCATALOGREQUEST']._serialized_start=220
   _globals['_GETCATALOGREQUEST']._serialized_end=288
   _globals['_GETCATALOGRESPONSE']._serialized_start=290
@@ -84,29 +88,29 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_AVAILABILITY']._serialized_start=875
   _globals['_AVAILABILITY']._serialized_end=1006
   _globals['_GETACTIONREQUEST']._serialized_start=1008
-  _globals['_GETACTIONREQUEST']._serialized_end=1096
-  _globals['_GETACTIONRESPONSE']._serialized_start=1098
-  _globals['_GETACTIONRESPONSE']._serialized_end=1164
-  _globals['_ACTIONDEFINITION']._serialized_start=1167
-  _globals['_ACTIONDEFINITION']._serialized_end=1787
-  _globals['_ACTIONSCHEMA']._serialized_start=1789
-  _globals['_ACTIONSCHEMA']._serialized_end=1861
-  _globals['_LISTFIELDOPTIONSREQUEST']._serialized_start=1864
-  _globals['_LISTFIELDOPTIONSREQUEST']._serialized_end=2111
-  _globals['_LISTFIELDOPTIONSRESPONSE']._serialized_start=2114
-  _globals['_LISTFIELDOPTIONSRESPONSE']._serialized_end=2269
-  _globals['_FIELDOPTION']._serialized_start=2271
-  _globals['_FIELDOPTION']._serialized_end=2354
-  _globals['_WATCHCATALOGREQUEST']._serialized_start=2356
-  _globals['_WATCHCATALOGREQUEST']._serialized_end=2433
-  _globals['_WATCHCATALOGRESPONSE']._serialized_start=2436
-  _globals['_WATCHCATALOGRESPONSE']._serialized_end=2638
-  _globals['_CATALOGSNAPSHOT']._serialized_start=2640
-  _globals['_CATALOGSNAPSHOT']._serialized_end=2720
-  _globals['_AVAILABILITYCHANGE']._serialized_start=2722
-  _globals['_AVAILABILITYCHANGE']._serialized_end=2810
-  _globals['_HEARTBEAT']._serialized_start=2812
-  _globals['_HEARTBEAT']._serialized_end=2865
-  _globals['_CATALOG']._serialized_start=2995
-  _globals['_CATALOG']._serialized_end=3363
+  _globals['_GETACTIONREQUEST']._serialized_end=1109
+  _globals['_GETACTIONRESPONSE']._serialized_start=1111
+  _globals['_GETACTIONRESPONSE']._serialized_end=1177
+  _globals['_ACTIONDEFINITION']._serialized_start=1180
+  _globals['_ACTIONDEFINITION']._serialized_end=1800
+  _globals['_ACTIONSCHEMA']._serialized_start=1802
+  _globals['_ACTIONSCHEMA']._serialized_end=1874
+  _globals['_LISTFIELDOPTIONSREQUEST']._serialized_start=1877
+  _globals['_LISTFIELDOPTIONSREQUEST']._serialized_end=2137
+  _globals['_LISTFIELDOPTIONSRESPONSE']._serialized_start=2140
+  _globals['_LISTFIELDOPTIONSRESPONSE']._serialized_end=2295
+  _globals['_FIELDOPTION']._serialized_start=2297
+  _globals['_FIELDOPTION']._serialized_end=2380
+  _globals['_WATCHCATALOGREQUEST']._serialized_start=2382
+  _globals['_WATCHCATALOGREQUEST']._serialized_end=2459
+  _globals['_WATCHCATALOGRESPONSE']._serialized_start=2462
+  _globals['_WATCHCATALOGRESPONSE']._serialized_end=2664
+  _globals['_CATALOGSNAPSHOT']._serialized_start=2666
+  _globals['_CATALOGSNAPSHOT']._serialized_end=2746
+  _globals['_AVAILABILITYCHANGE']._serialized_start=2748
+  _globals['_AVAILABILITYCHANGE']._serialized_end=2836
+  _globals['_HEARTBEAT']._serialized_start=2838
+  _globals['_HEARTBEAT']._serialized_end=2891
+  _globals['_CATALOG']._serialized_start=3021
+  _globals['_CATALOG']._serialized_end=3389
 # @@protoc_insertion_point(module_scope)

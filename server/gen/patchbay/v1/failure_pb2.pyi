@@ -74,6 +74,8 @@ class _FailureReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Failure
     """It was cancelled before anything was sent."""
     FAILURE_REASON_SETTLED_AS_FAILED: _FailureReason.ValueType  # 23
     """A person settled an unknown outcome as failed."""
+    FAILURE_REASON_STILL_RUNNING: _FailureReason.ValueType  # 25
+    """The execution goes on after the caller's time: the answer of a module's own rpc, which cannot tell it otherwise."""
     FAILURE_REASON_INTERNAL: _FailureReason.ValueType  # 24
     """A defect of Patchbay."""
 
@@ -128,6 +130,8 @@ FAILURE_REASON_CANCELLED: FailureReason.ValueType  # 22
 """It was cancelled before anything was sent."""
 FAILURE_REASON_SETTLED_AS_FAILED: FailureReason.ValueType  # 23
 """A person settled an unknown outcome as failed."""
+FAILURE_REASON_STILL_RUNNING: FailureReason.ValueType  # 25
+"""The execution goes on after the caller's time: the answer of a module's own rpc, which cannot tell it otherwise."""
 FAILURE_REASON_INTERNAL: FailureReason.ValueType  # 24
 """A defect of Patchbay."""
 Global___FailureReason: _TypeAlias = FailureReason  # noqa: Y015

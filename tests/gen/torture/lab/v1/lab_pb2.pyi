@@ -180,7 +180,7 @@ class PostThingRequest(_message.Message):
     """A secret that must be stored nowhere. Empty: none."""
     mode: _builtins.str
     """How the handler behaves: `invalid_output`, `crash_before`, `crash_after`, `closed`, `partial`, `long_text`,
-    `tell_secret`. Empty: well.
+    `tell_secret`, `read_after`. Empty: well.
     """
     times: _builtins.int
     """How often, from 1 to 9. Unset: 1."""

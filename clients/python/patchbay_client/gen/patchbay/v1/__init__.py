@@ -527,6 +527,11 @@ class FailureReason(betterproto2.Enum):
     A person settled an unknown outcome as failed.
     """
 
+    STILL_RUNNING = 25
+    """
+    The execution goes on after the caller's time: the answer of a module's own rpc, which cannot tell it otherwise.
+    """
+
     INTERNAL = 24
     """
     A defect of Patchbay.
@@ -559,6 +564,7 @@ class FailureReason(betterproto2.Enum):
             21: "FAILURE_REASON_INTERRUPTED",
             22: "FAILURE_REASON_CANCELLED",
             23: "FAILURE_REASON_SETTLED_AS_FAILED",
+            25: "FAILURE_REASON_STILL_RUNNING",
             24: "FAILURE_REASON_INTERNAL",
         }
 
@@ -589,6 +595,7 @@ class FailureReason(betterproto2.Enum):
             "FAILURE_REASON_INTERRUPTED": 21,
             "FAILURE_REASON_CANCELLED": 22,
             "FAILURE_REASON_SETTLED_AS_FAILED": 23,
+            "FAILURE_REASON_STILL_RUNNING": 25,
             "FAILURE_REASON_INTERNAL": 24,
         }
 

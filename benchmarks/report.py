@@ -11,7 +11,7 @@ from rich.table import Table
 from benchmarks.figures import Figure
 from benchmarks.machine import Machine
 
-BEGIN, END = "<!-- results: written by `make bench` -->", "<!-- end of results -->"
+BEGIN, END = "<!-- results: written by `python -m benchmarks --write` -->", "<!-- end of results -->"
 _HEADS = ("What", "Floor", "Patchbay", "Ratio", "Goal", "")
 
 

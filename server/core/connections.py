@@ -195,13 +195,24 @@ class Connections:
             tenant=tenant,
             id=known[0].id if known else str(uuid4()),
             provider=provider,
-            instance_url=address(settings) if address else "",
+            instance_url=_plain(address(settings)) if address else "",
             is_active=True,
             connected_at=None,
             settings=without_secrets(settings),
             grant=grant,
             revision=0,
         )
+
+
+def _plain(address: str) -> str:
+    """Returns an address that holds nothing but scheme, host, port and path: it is stored and shown."""
+    if any(mark in address for mark in "?#@"):
+        raise ActionFailure(
+            "INTEGRATION_MISCONFIGURED",
+            "The address holds more than scheme, host, port and path; credentials have their own fields.",
+            field="settings.instance_url",
+        )
+    return address
 
 
 def _unknown(provider: str) -> NoReturn:

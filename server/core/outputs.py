@@ -1,6 +1,6 @@
 """What is kept of an output. The effect has happened: nothing that is wrong with it makes a failure (rule 12)."""
 
-from collections.abc import Mapping
+from collections.abc import Container, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -9,7 +9,7 @@ from google.protobuf.message import Message
 
 from server.contract import payload
 from server.gen.patchbay.v1 import executor_pb2
-from server.sdk.masking import Masker
+from server.sdk.masking import MASK, Masker
 
 Warnings = tuple[executor_pb2.Warning, ...]
 _RAW_LIMIT = 4_000
@@ -39,6 +39,37 @@ def stored(output: Message, masker: Masker) -> dict[str, Any]:
     return clean
 
 
+def stored_later(output: Message, masker: Masker, given: Mapping[str, object]) -> dict[str, Any]:
+    """Returns an output that was found by a probe as it may be stored.
+
+    Secrets of the input are not kept, so they cannot be masked any more. When the input had any, texts are left out
+    unless the input itself holds them.
+    """
+    clean = stored(output, masker)
+    known = set(_texts(given))
+    if MASK not in known:
+        return clean
+    withheld: dict[str, Any] = _withheld(clean, known)
+    return withheld
+
+
+def _texts(value: object) -> Iterator[str]:
+    if isinstance(value, str):
+        yield value
+    for item in value.values() if isinstance(value, Mapping) else value if isinstance(value, list) else ():
+        yield from _texts(item)
+
+
+def _withheld(value: Any, known: Container[str]) -> Any:
+    if isinstance(value, str):
+        return value if value in known else ""
+    if isinstance(value, Mapping):
+        return {key: _withheld(item, known) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_withheld(item, known) for item in value]
+    return value
+
+
 def warning(reason: str, message: str, vendor_answer: str = "") -> executor_pb2.Warning:
     """Returns a warning, the vendor's answer cut to 4,000 characters."""
     return executor_pb2.Warning(reason=reason, message=message, vendor_answer=vendor_answer[:_RAW_LIMIT])
@@ -47,13 +78,14 @@ def warning(reason: str, message: str, vendor_answer: str = "") -> executor_pb2.
 def _kept(output: Message, kind: type[Message], masker: Masker, max_bytes: int) -> Kept:
     if not isinstance(output, kind):
         raise TypeError(kind.DESCRIPTOR.full_name)
-    told = [
-        warning("OUTPUT_CUT", f"`{path}` was longer than is kept; its end was cut.") for path in payload.cut(output)
-    ]
     plain = payload.masked_json(output)
-    clean = _masked(plain, masker)
+    clean = _masked(plain, masker)  # before the cut, which would leave the beginning of a secret
     if clean != plain:
         output = ParseDict(clean, kind(), ignore_unknown_fields=True)
+    told = []
+    for path in payload.cut(output):
+        told.append(warning("OUTPUT_CUT", f"`{path}` was longer than is kept; its end was cut."))
+        clean = payload.masked_json(output)
     if violations := payload.violations_of(output):
         broken = "; ".join(f"{one.field}: {one.message}" for one in violations[:5])
         told.append(warning("OUTPUT_INVALID", f"The output breaks its contract: {broken}", str(clean)))

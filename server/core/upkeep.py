@@ -184,7 +184,7 @@ class Upkeep:
                 return _proved_failure(failure, action.definition)
         if output is None:
             return None
-        return Outcome(state=State.SUCCEEDED, output=outputs.stored(output, scope.masker))
+        return Outcome(state=State.SUCCEEDED, output=outputs.stored_later(output, scope.masker, record.input or {}))
 
     def _action(self, record: Record) -> RegisteredAction | None:
         try:

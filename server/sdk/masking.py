@@ -10,14 +10,18 @@ from urllib.parse import quote, quote_plus
 
 MASK = "***"
 _SHORTEST = 4
+_SHORTEST_CODED = 8
 _PERCENT = re.compile("%[0-9A-F]{2}")
+_UNDECIDED = (0, 2, 3)
+_URL_SAFE = str.maketrans("+/", "-_")
 
 
 class Masker:
     """Replaces every occurrence of known secrets in a text by `***`.
 
-    Vendors repeat what they were sent in other spellings, so the JSON, URL, HTML and base64 forms of a secret are
-    replaced too. Secrets shorter than 4 characters are not: they would mangle every text without hiding anything.
+    Vendors repeat what they were sent in other spellings, so the JSON, HTML, URL, base64 and hexadecimal forms of a
+    secret are replaced too. Secrets shorter than 4 characters are not: they would mangle every text without hiding
+    anything.
     """
 
     def __init__(self, secrets: Iterable[str] = ()) -> None:
@@ -50,12 +54,12 @@ def _pattern(secrets: frozenset[str]) -> re.Pattern[str]:
 
 def _spellings(secret: str) -> Iterator[str]:
     yield secret
-    yield base64.b64encode(secret.encode("utf-8", "replace")).decode("ascii").rstrip("=")
+    raw = secret.encode("utf-8", "replace")
+    yield from (raw.hex(), raw.hex().upper())
+    yield from _base64(raw)
     if secret.isascii() and secret.isalnum():
         return
-    yield json.dumps(secret)[1:-1]
-    yield json.dumps(secret, ensure_ascii=False)[1:-1]
-    yield html.escape(secret)
+    yield from _quoted(secret, layers=3)
     for quoted in (
         quote(secret, "", errors="replace"),
         quote(secret, errors="replace"),
@@ -63,3 +67,23 @@ def _spellings(secret: str) -> Iterator[str]:
     ):
         yield quoted
         yield _PERCENT.sub(lambda found: found[0].lower(), quoted)
+
+
+def _quoted(secret: str, layers: int) -> Iterator[str]:
+    """JSON and HTML in any order: vendors wrap errors of others into their own."""
+    for quoted in (json.dumps(secret)[1:-1], json.dumps(secret, ensure_ascii=False)[1:-1], html.escape(secret)):
+        yield quoted
+        if layers > 1 and quoted != secret:
+            yield from _quoted(quoted, layers - 1)
+
+
+def _base64(raw: bytes) -> Iterator[str]:
+    """The secret's own base64, and the part of a longer one that only the secret decides, wherever it begins."""
+    alone = base64.b64encode(raw).decode("ascii").rstrip("=")
+    yield from (alone, alone.translate(_URL_SAFE))
+    for before in range(3):
+        coded = base64.b64encode(bytes(before) + raw)
+        whole = 4 * ((before + len(raw)) // 3)
+        part = coded[_UNDECIDED[before] : whole].decode("ascii")
+        if len(part) >= _SHORTEST_CODED:
+            yield from (part, part.translate(_URL_SAFE))

@@ -73,15 +73,11 @@ def _around(content: bytes, spelling: bytes) -> str:
     return content[max(0, at - 150) : at + len(spelling) + 50].decode(errors="replace")
 
 
-def forms(secrets: Iterable[str], *, quoted: bool = False) -> str:
-    """Returns a text that repeats secrets as careless vendors do: plain, for URLs, in base64.
-
-    Args:
-        secrets: What is repeated.
-        quoted: Also for JSON and HTML, which a JSON body would quote a second time.
-    """
+def forms(secrets: Iterable[str]) -> str:
+    """Returns a text that repeats secrets as careless vendors do: plain, for JSON, HTML and URLs, in codes."""
     told = []
     for secret in secrets:
-        told += [secret, quote(secret, ""), quote_plus(secret), base64.b64encode(secret.encode()).decode()]
-        told += [json.dumps(secret), html.escape(secret)] if quoted else []
+        raw = secret.encode()
+        told += [secret, json.dumps(secret), html.escape(secret), quote(secret, ""), quote_plus(secret), raw.hex()]
+        told += [base64.b64encode(before + raw).decode() for before in (b"", b"user:")]
     return " | ".join(told)

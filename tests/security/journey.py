@@ -7,7 +7,7 @@ from typing import Any
 from server.gen.patchbay.modules.tacticalrmm.v1 import tacticalrmm_pb2
 from server.gen.patchbay.v1 import catalog_pb2, connections_pb2, executor_pb2, failure_pb2, identity_pb2
 from tests.gen.torture.lab.v1 import lab_pb2
-from tests.modules.tacticalrmm.world import ONLINE
+from tests.modules.tacticalrmm.world import LINUX, ONLINE
 from tests.security.canaries import forms
 from tests.security.hearing import Heard
 from tests.security.stage import Stage
@@ -71,16 +71,16 @@ async def signing_in(stage: Stage) -> None:
 
 def answers(sent: list[str], elsewhere: str) -> list[tuple[str, dict[str, Any]]]:
     """Every answer that a vendor may give; each repeats the secrets that it was sent."""
-    echo, page = forms(sent), forms(sent, quoted=True)
+    echo = forms(sent)
     return [
         *(("status", {"status": status, "body": {"error": echo}}) for status in STATUSES),
-        ("status", {"status": 422, "body": f"<title>{page}</title>"}),
+        ("status", {"status": 422, "body": f"<title>{echo}</title>"}),
         ("status", {"status": 302, "headers": {"location": elsewhere}}),
         ("status", {"status": 201, "body": {"id": echo, "name": "a"}}),
         ("status", {"status": 201, "body": {"id": "1", "name": echo}}),
-        ("status", {"status": 422, "body": page}),
-        ("garbage", {"body": page}),
-        ("truncate", {"body": page}),
+        ("status", {"status": 422, "body": echo}),
+        ("garbage", {"body": echo}),
+        ("truncate", {"body": echo}),
         ("reset_before", {}),
         ("reset_after", {}),
     ]
@@ -114,11 +114,10 @@ async def running_scripts(stage: Stage) -> None:
     order = {"agent_id": ONLINE, "script_id": "2", "timeout": 5, "env_vars": [f"PASS={planted.variable}"]}
     done = await execute("tacticalrmm.agents.run_script", {**order, "script_id": "3", "args": ["stdout=ok"]}, "s-0")
     assert done.output.json["stdout"] == "ok", done
-    await execute("tacticalrmm.agents.run_script", order, "s-1")
-    both, own = (
-        forms([planted.api_key, f"PASS={planted.variable}", planted.variable], quoted=True),
-        forms([planted.api_key]),
-    )
+    printed = await execute("tacticalrmm.agents.run_script", {**order, "agent_id": LINUX}, "s-1")
+    assert "***" in printed.output.json["stdout"], printed
+    own = forms([planted.api_key])
+    both = forms([planted.api_key, f"PASS={planted.variable}", planted.variable])
     add_fault = stage.tactical.control.add_fault
     pages = [(400, "{}"), (500, "<h1>{}</h1>"), (200, "{}"), (200, '{{"a": "{}')]
     for number, (status, page) in enumerate(pages):
@@ -166,6 +165,8 @@ async def misplacing(stage: Stage) -> None:
         {"token": {"x": lost}},
         {"token": None, "tokn": lost},
         {"instance_url": f"https://user:{lost}@vendor.invalid"},
+        {"instance_url": f"{stage.lab.url}/?token={lost}"},
+        {"instance_url": f"{stage.lab.url}/#{lost}"},
     ):
         await stage.connect_lab(**settings)
     for settings in (

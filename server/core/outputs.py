@@ -39,8 +39,8 @@ def stored(output: Message, masker: Masker) -> dict[str, Any]:
     return clean
 
 
-def stored_later(output: Message, masker: Masker, given: Mapping[str, object]) -> dict[str, Any]:
-    """Returns an output that was found by a probe as it may be stored.
+def keep_later(output: Message, masker: Masker, given: Mapping[str, object]) -> Kept:
+    """Returns what is kept of an output that a probe has found.
 
     Secrets of the input are not kept, so they cannot be masked any more. When the input had any, texts are left out
     unless the input itself holds them.
@@ -48,9 +48,9 @@ def stored_later(output: Message, masker: Masker, given: Mapping[str, object]) -
     clean = stored(output, masker)
     known = set(_texts(given))
     if MASK not in known:
-        return clean
-    withheld: dict[str, Any] = _withheld(clean, known)
-    return withheld
+        return Kept(output, clean)
+    told = "Texts were left out: the outcome was found afterwards, when the input's secrets could not be masked."
+    return Kept(output, _withheld(clean, known), (warning("OUTPUT_WITHHELD", told),))
 
 
 def _texts(value: object) -> Iterator[str]:

@@ -181,10 +181,11 @@ class Upkeep:
             try:
                 output = await action.probe(request, context)
             except ActionFailure as failure:
-                return _proved_failure(failure, action.definition)
+                return _proved_failure(failure, action.definition, scope.masker)
         if output is None:
             return None
-        return Outcome(state=State.SUCCEEDED, output=outputs.stored_later(output, scope.masker, record.input or {}))
+        kept = outputs.keep_later(output, scope.masker, record.input or {})
+        return Outcome(state=State.SUCCEEDED, output=kept.stored, warnings=kept.warnings)
 
     def _action(self, record: Record) -> RegisteredAction | None:
         try:
@@ -203,7 +204,7 @@ class Upkeep:
             await asyncio.sleep(seconds)
 
 
-def _proved_failure(failure: ActionFailure, action: ActionDefinition) -> Outcome | None:
+def _proved_failure(failure: ActionFailure, action: ActionDefinition, masker: Masker) -> Outcome | None:
     """A failure to ask proves nothing. Proof is what only a probe can say: that the effect was applied, or one of the
     reasons that the action itself declares."""
     told = failure.failure
@@ -212,6 +213,7 @@ def _proved_failure(failure: ActionFailure, action: ActionDefinition) -> Outcome
         return None
     if told.effect == Effect.EFFECT_UNKNOWN:
         return None
+    told.message, told.vendor_message = masker(told.message), masker(told.vendor_message)
     return outcomes.failed(told, action.effect)
 
 

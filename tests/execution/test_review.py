@@ -24,6 +24,7 @@ from server.errors import DatabaseUnavailable
 from server.gen.patchbay.v1 import connections_pb2, executor_pb2, failure_pb2
 from server.sdk import ActionContext, ActionFailure
 from server.sdk.context import Deadline
+from server.sdk.masking import Masker
 from server.sdk.scope import current
 from tests.execution.test_decisions import CLAIM
 from tests.gen.torture.lab.v1 import lab_pb2
@@ -327,8 +328,8 @@ async def test_executions_without_a_waiting_caller_count_as_load(served: Served)
 async def test_rule_10_a_probe_that_could_not_ask_proves_nothing(served: Served, reason: str) -> None:
     """A probe that meets a bad certificate or a refused address has not proved that nothing happened."""
     definition = served.handle.house.registry.action("lab.things.post").definition
-    assert _proved_failure(ActionFailure(reason, "no"), definition) is None
-    assert _proved_failure(ActionFailure("LAB_CLOSED", "It was closed."), definition) is not None
+    assert _proved_failure(ActionFailure(reason, "no"), definition, Masker()) is None
+    assert _proved_failure(ActionFailure("LAB_CLOSED", "It was closed."), definition, Masker()) is not None
 
 
 async def test_rule_15_what_was_settled_late_is_kept_from_then(served: Served) -> None:
@@ -386,27 +387,3 @@ async def prepared(served: Served, input: dict[str, object]) -> tuple[Checked, N
     connection = await house.preparation.connect(checked)
     assert connection is not None
     return checked, house.executor._new_claim(checked, connection.id)
-
-
-async def test_a_read_that_fails_after_a_write_cannot_deny_the_write(served: Served) -> None:
-    """A handler's POST is done, its next GET gets 503: FAILED with effect APPLIED, and the key never posts again."""
-    served.lab.control.add_fault("status", method="GET", path_regex="^/things/after", status=503, times=0)
-    first = await served.execute("post", {"name": "after", "mode": "read_after"}, "k")
-    again = await served.execute("post", {"name": "after", "mode": "read_after"}, "k")
-    assert (first.failure.effect, first.failure.retryable) == (failure_pb2.EFFECT_APPLIED, False)
-    assert again.replayed
-    assert served.lab.posts() == 1
-
-
-async def test_a_reading_action_cannot_write(served: Served) -> None:
-    """A READ action whose handler tries to write is a defect: INTERNAL, and nothing is sent."""
-    done = await served.execute("read", {"name": "write!"})
-    assert (done.failure.reason, served.lab.control.effects().total) == ("INTERNAL", 0)
-
-
-async def test_half_a_character_from_the_vendor_keeps_a_refusal_definite(served: Served) -> None:
-    """A refusal whose text cannot be encoded is still a definite failure without effect."""
-    body = '{"error": "half \\ud83d of a character"}'
-    served.lab.control.add_fault("status", method="POST", path_regex="^/things", status=422, body=body)
-    done = await served.execute("post", {"name": "a"}, "k")
-    assert (done.failure.reason, done.failure.effect) == ("VENDOR_REJECTED_INPUT", failure_pb2.EFFECT_NONE)

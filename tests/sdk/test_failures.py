@@ -133,8 +133,8 @@ async def test_unreachable_vendor_saw_nothing(bound: Bound, names: Names, method
     assert (events, call.sent) == ([], False)
 
 
-async def test_unreachable_after_an_earlier_write_is_still_no_effect(bound: Bound) -> None:
-    """The second write of an execution that finds nobody has itself no effect, although the mark is set."""
+async def test_unreachable_after_an_earlier_write_is_a_part_done(bound: Bound) -> None:
+    """The second write of an execution finds nobody after the first was done: effect APPLIED, not to be repeated."""
     async with vendor((answer(), Act.CLOSE)) as server, entered(scope(repeatable=False)) as call:
         client = bound(server)
         await client.request("POST", "/first")
@@ -142,7 +142,8 @@ async def test_unreachable_after_an_earlier_write_is_still_no_effect(bound: Boun
         nobody = bound(f"http://127.0.0.1:{await closed_port()}")
         with pytest.raises(ActionFailure) as raised:
             await nobody.request("POST", "/second")
-    assert (raised.value.failure.reason, raised.value.failure.effect) == ("VENDOR_UNAVAILABLE", NONE)
+    assert (raised.value.failure.reason, raised.value.failure.effect) == ("VENDOR_UNAVAILABLE", Effect.EFFECT_APPLIED)
+    assert not raised.value.failure.retryable
 
 
 @pytest.mark.parametrize("method", ["GET", "POST"])

@@ -5,15 +5,16 @@ import os
 import signal
 import stat
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
+from typing import Any
 
 import asyncpg
 import grpc
 import pytest
 
 from server.gen.patchbay.v1 import executor_pb2
-from tests.modules.tacticalrmm.world import ONLINE
+from tests.modules.tacticalrmm.world import LINUX, MAC, ONLINE
 from tests.operations.service import Apart, Service, alive, free_port, service
 from tests.operations.tactical import PROVIDER, RUN, Tactical, script, until
 from tests.support.served import set_up
@@ -22,46 +23,73 @@ pytestmark = pytest.mark.anyio
 
 SUCCEEDED = executor_pb2.EXECUTION_STATE_SUCCEEDED
 RUNNING = executor_pb2.EXECUTION_STATE_RUNNING
-CALLS = 12
 GET = "tacticalrmm.agents.get"
-LONG = 150.0  # simulated seconds that a script takes; 3 real ones
+LONG = "sleep=75"  # simulated seconds that a script takes; 1.5 real ones
+AGENTS = (ONLINE, LINUX, MAC)
+LEAST, MOST = 6, 30
 
 
 @pytest.fixture
 async def pair(folder: Path, tactical: Tactical) -> AsyncIterator[Service]:
     """Two workers on one port, with a connected tenant."""
     listen = f"127.0.0.1:{free_port()}"
-    with service(folder, listen=listen, workers=2, lease_seconds=2, drain_seconds=5) as running:
+    with service(folder, listen=listen, workers=2, lease_seconds=2, drain_seconds=30) as running:
         caller = Apart(running.serving(2).target, running.key)
         await set_up(caller, PROVIDER, tactical.by_key)
         await caller.close()
         yield running
 
 
-async def owners(pair: Service) -> set[str]:
-    """Asks the database which processes ran executions."""
+async def owners(pair: Service, state: str = "%") -> set[str]:
+    """Asks the database which processes run or ran executions."""
     connection = await asyncpg.connect(pair.postgres.dsn)
-    found = await connection.fetch("SELECT DISTINCT lease_owner FROM workflow_action_invocations")
+    sql = "SELECT DISTINCT lease_owner FROM workflow_action_invocations WHERE status LIKE $1"
+    found = await connection.fetch(sql, state)
     await connection.close()
     return {str(row["lease_owner"]) for row in found if row["lease_owner"]}
 
 
-async def once(pair: Service, key: str, *args: str) -> executor_pb2.Execution:
+class Calls:
+    """Calls that run scripts on three agents until both workers run some."""
+
+    def __init__(self, pair: Service, tactical: Tactical, call: Callable[..., Awaitable[Any]], *args: str) -> None:
+        self._pair, self._tactical, self._call, self._args = pair, tactical, call, args
+        self.tasks: dict[str, asyncio.Task[executor_pb2.Execution]] = {}
+
+    async def begin(self) -> None:
+        """Begins at least six; returns when each agent runs a script and each worker has its share."""
+        while len(self.tasks) < LEAST or len(await owners(self._pair, "RUNNING")) < 2:
+            assert len(self.tasks) < MOST
+            key = f"k{len(self.tasks)}"
+            order = script(key, *self._args, agent=AGENTS[len(self.tasks) % len(AGENTS)], timeout=200)
+            self.tasks[key] = asyncio.create_task(self._call(self._pair, key, order))
+            await asyncio.sleep(0.05)
+        await until(lambda: self._tactical.control.effects().count("run_script") >= len(AGENTS))
+
+    async def end(self) -> None:
+        """Every call succeeds and every script ran once."""
+        done = await asyncio.gather(*self.tasks.values())
+        assert {one.state for one in done} == {SUCCEEDED}
+        assert {one.output.json["exit_code"] for one in done} == {0}
+        assert [self._tactical.runs(key) for key in self.tasks] == [1] * len(self.tasks)
+
+
+async def once(pair: Service, key: str, order: dict[str, Any] | None = None) -> executor_pb2.Execution:
     """Runs a script over a connection of its own."""
     caller = Apart(pair.target, pair.key)
     try:
-        return await caller.execute(RUN, script(key, *args, timeout=200), key)
+        return await caller.execute(RUN, order or script(key, timeout=200), key)
     finally:
         await caller.close()
 
 
-async def at_last(pair: Service, key: str, *args: str) -> executor_pb2.Execution:
+async def at_last(pair: Service, key: str, order: dict[str, Any] | None = None) -> executor_pb2.Execution:
     """Calls by one key, as an engine does, until the execution has succeeded."""
     told: object = None
     give_up = time.monotonic() + 90
     while time.monotonic() < give_up:
         try:
-            told = done = await once(pair, key, *args)
+            told = done = await once(pair, key, order)
         except grpc.RpcError as error:
             told = error
         else:
@@ -86,16 +114,11 @@ async def test_both_workers_serve(pair: Service) -> None:
 
 async def test_a_killed_worker_is_replaced_and_nothing_is_lost(pair: Service, tactical: Tactical) -> None:
     """kill -9 of a worker while scripts run: the calls end by the same keys, each script ran once."""
-    keys = [f"k{number}" for number in range(CALLS)]
-    calls = [asyncio.create_task(at_last(pair, key, f"sleep={LONG}")) for key in keys]
-    await until(lambda: all(tactical.runs(key) for key in keys))
-    before = pair.workers()
-    victim = min(before)
+    calls = Calls(pair, tactical, at_last, LONG)
+    await calls.begin()
+    victim = min(pair.workers())
     os.kill(victim, signal.SIGKILL)
-    done = await asyncio.gather(*calls)
-    assert {one.state for one in done} == {SUCCEEDED}
-    assert {one.output.json["exit_code"] for one in done} == {0}
-    assert [tactical.runs(key) for key in keys] == [1] * CALLS
+    await calls.end()
     pair.wait_for("serving", 3)
     assert len(pair.workers()) == 2
     assert victim not in pair.workers()
@@ -127,11 +150,10 @@ async def test_a_killed_postgresql_is_started_again(pair: Service, tactical: Tac
 
 async def test_stopping_drains_all_workers(pair: Service, tactical: Tactical) -> None:
     """SIGTERM while scripts run on both workers: all are answered, the exit code is 0."""
-    calls = [asyncio.create_task(once(pair, f"k{number}", "sleep=50")) for number in range(CALLS)]
-    await until(lambda: all(tactical.runs(f"k{number}") for number in range(CALLS)))
+    calls = Calls(pair, tactical, once, LONG)
+    await calls.begin()
     ended = asyncio.create_task(asyncio.to_thread(pair.end))
-    done = await asyncio.gather(*calls)
-    assert {one.state for one in done} == {SUCCEEDED}
+    await calls.end()
     assert await ended == 0
 
 

@@ -75,6 +75,14 @@ async def connected(postgres: EmbeddedPostgres) -> asyncpg.Connection:
                 await asyncio.sleep(0.1)
 
 
+async def backends(postgres: EmbeddedPostgres) -> set[int]:
+    """Returns the processes that serve the server's connections."""
+    connection = await connected(postgres)
+    rows = await connection.fetch("SELECT pid FROM pg_stat_activity WHERE application_name = 'patchbay'")
+    await connection.close()
+    return {row["pid"] for row in rows}
+
+
 @dataclass
 class Engine:
     """One caller: one execution after the other, each called again by its key until it is over.

@@ -5,7 +5,7 @@ import importlib
 import pkgutil
 from collections.abc import Callable
 from datetime import UTC, datetime
-from functools import cached_property
+from functools import cached_property, partial
 from importlib.metadata import entry_points
 from uuid import uuid4
 
@@ -32,6 +32,7 @@ from server.core.watch import Watches
 from server.sdk.http import HttpPool
 from server.sdk.module import Registrar
 from server.settings import Settings
+from server.store.alerts import Alerts, prune_alerts
 from server.store.api_keys import ApiKeyRows
 from server.store.audit import AuditLog
 from server.store.batch import Batcher
@@ -175,7 +176,8 @@ class House:
             budgets=self.budgets,
             locks=self.locks,
             reads=self.reads,
-            inventory=lambda tenant, provider: Assets(self.database, tenant, provider),
+            inventory=partial(Assets, self.database),
+            alerts=partial(Alerts, self.database),
         )
 
     @cached_property
@@ -224,7 +226,7 @@ class House:
             self.executor,
             owner=self.owner,
             settings=_upkeep(self.settings),
-            prunings=(self._prune_audit, self.budgets.prune, self.locks.prune),
+            prunings=(self._prune_audit, self.budgets.prune, self.locks.prune, partial(prune_alerts, self.database)),
         )
 
     async def _prune_audit(self) -> None:

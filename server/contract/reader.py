@@ -19,8 +19,11 @@ from server.gen.patchbay.v1 import options_pb2
 
 __all__ = ["ContractError", "message_contract", "read_module"]
 
-_RETRY_ONCE: Final = options_pb2.RetryHint(
-    max_attempts=2, initial_backoff=Duration(seconds=1), max_backoff=Duration(seconds=1)
+_RETRY_READ: Final = options_pb2.RetryHint(
+    max_attempts=3, initial_backoff=Duration(seconds=1), max_backoff=Duration(seconds=30)
+)
+_RETRY_WRITE: Final = options_pb2.RetryHint(
+    max_attempts=3, initial_backoff=Duration(seconds=30), max_backoff=Duration(seconds=900)
 )
 
 
@@ -80,6 +83,10 @@ def _connection(service: ServiceDescriptor, name: str, comments: Comments) -> Me
     return message_contract(service.file.pool.FindMessageTypeByName(name), comments)
 
 
+def _retry(effect: options_pb2.EffectClass.ValueType) -> options_pb2.RetryHint:
+    return _RETRY_READ if effect == options_pb2.EFFECT_CLASS_READ else _RETRY_WRITE
+
+
 def _action(service: ServiceDescriptor, method: MethodDescriptor, comments: Comments) -> ActionDefinition:
     module, options = module_options(service), action_options(method)
     keyed = options.HasField("vendor_keyed")
@@ -94,7 +101,7 @@ def _action(service: ServiceDescriptor, method: MethodDescriptor, comments: Comm
         effect=effect_of(method),
         timeout=seconds(options.timeout),
         max_timeout=seconds(options.max_timeout if options.HasField("max_timeout") else options.timeout),
-        retry=options.retry if options.HasField("retry") else _RETRY_ONCE,
+        retry=options.retry if options.HasField("retry") else _retry(effect_of(method)),
         failures=tuple(options.failures),
         permission=options.permission or options.id,
         budget=_budget(module, options.budget),

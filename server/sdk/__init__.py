@@ -1,6 +1,7 @@
 """The only surface that a module is written against."""
 
 from server.errors import PatchbayError
+from server.sdk.alert_book import Alert, AlertBook
 from server.sdk.availability import (
     AvailabilityContext,
     AvailabilityResolver,
@@ -24,6 +25,8 @@ from server.sdk.module import (
 __all__ = [
     "ActionContext",
     "ActionFailure",
+    "Alert",
+    "AlertBook",
     "AvailabilityContext",
     "AvailabilityResolver",
     "ConnectionScope",

@@ -8,6 +8,7 @@ from typing import Any, Generic, Protocol, TypeVar
 
 from structlog.typing import FilteringBoundLogger
 
+from server.sdk.alert_book import AlertBook
 from server.sdk.inventory import Inventory
 
 C = TypeVar("C")
@@ -57,6 +58,7 @@ class ActionContext(Generic[C]):
     actor: str
     log: FilteringBoundLogger
     inventory: Inventory
+    alerts: AlertBook
     lock: Callable[..., AbstractAsyncContextManager[None]]
     """`async with ctx.lock("script", agent_id):` one holder per tenant and name, across replicas. Waits within the
     deadline, else raises ActionFailure TIMED_OUT with effect NONE."""

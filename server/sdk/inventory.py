@@ -1,14 +1,20 @@
 """The local inventory (table `assets`) as modules see it."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Protocol
+from typing import Any, Protocol
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Device:
-    """One device of a provider. `asset_id` is None until the inventory holds it."""
+    """One device of a provider.
+
+    Attributes:
+        asset_id: Its id in the inventory; None until that holds it.
+        status: The vendor's word; `online` or another one. None: not told.
+        details: What only this provider tells, as JSON values by name; None values are left out.
+    """
 
     device_id: str
     name: str | None = None
@@ -20,6 +26,12 @@ class Device:
     os_name: str | None = None
     status: str | None = None
     last_seen_at: datetime | None = None
+    details: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def online(self) -> bool | None:
+        """Whether the vendor reaches it; None when it did not say."""
+        return None if self.status is None else self.status == "online"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -28,6 +40,7 @@ class DeviceFilter:
 
     device_id: str = ""
     asset_id: str = ""
+    organization_id: str = ""
     query: str = ""
     limit: int = 50
 

@@ -9,9 +9,10 @@ import asyncpg
 
 from server.sdk.inventory import Device, DeviceFilter
 from server.store.database import Database
-from server.store.text import storable
+from server.store.text import storable, storable_json
 
 _ATTRIBUTES: Final = ("organization_name", "site_name", "platform", "os_name")
+_DETAIL: Final = "details."
 
 _FILLED: Final = "SELECT EXISTS (SELECT FROM asset_fills WHERE tenant = $1 AND rmm_provider = $2)"
 _FIND: Final = """
@@ -22,8 +23,9 @@ _FIND: Final = """
         AND ($4::uuid IS NULL OR asset_id = $4)
         AND ($5 = '' OR strpos(lower(concat_ws(
             E'\\n', name, rmm_attributes ->> 'organization_name', rmm_attributes ->> 'site_name')), lower($5)) > 0)
+        AND ($6 = '' OR rmm_organization_id = $6)
     ORDER BY lower(name) NULLS LAST, rmm_device_id
-    LIMIT $6
+    LIMIT $7
 """
 # What the vendor did not tell (NULL) keeps its last known value. Rows without news are not written.
 _REFRESH: Final = """
@@ -92,9 +94,10 @@ class Assets:
         asset = _uuid(wanted.asset_id)
         if wanted.asset_id and asset is None:
             return []
-        device, query = storable(wanted.device_id), storable(wanted.query)
+        texts = (storable(wanted.query), storable(wanted.organization_id))
+        chosen = (storable(wanted.device_id), asset, *texts, wanted.limit)
         async with self._database.tenant(self._tenant) as connection:
-            rows = await connection.fetch(_FIND, self._tenant, self._provider, device, asset, query, wanted.limit)
+            rows = await connection.fetch(_FIND, self._tenant, self._provider, *chosen)
         return [_device(row) for row in rows]
 
     async def refresh(self, devices: Sequence[Device], *, complete: bool) -> Mapping[str, str]:
@@ -133,8 +136,10 @@ def _columns(devices: Sequence[Device]) -> list[list[Any]]:
 
 
 def _attributes(device: Device) -> str:
-    told = {name: _text(getattr(device, name)) for name in _ATTRIBUTES}
-    return json.dumps({name: value for name, value in told.items() if value is not None})
+    """Details stand flat beside the others, so that news of one keeps the last known value of the rest."""
+    told: dict[str, Any] = {name: getattr(device, name) for name in _ATTRIBUTES}
+    told |= {_DETAIL + name: value for name, value in device.details.items()}
+    return json.dumps(storable_json({name: value for name, value in told.items() if value is not None}))
 
 
 def _text(value: str | None) -> str | None:
@@ -142,6 +147,7 @@ def _text(value: str | None) -> str | None:
 
 
 def _device(row: asyncpg.Record) -> Device:
+    told = json.loads(row["rmm_attributes"])
     return Device(
         device_id=row["rmm_device_id"],
         name=row["name"],
@@ -149,7 +155,8 @@ def _device(row: asyncpg.Record) -> Device:
         organization_id=row["rmm_organization_id"],
         status=row["agent_status"],
         last_seen_at=row["last_seen_at"],
-        **json.loads(row["rmm_attributes"]),
+        details={name.removeprefix(_DETAIL): value for name, value in told.items() if name.startswith(_DETAIL)},
+        **{name: value for name, value in told.items() if not name.startswith(_DETAIL)},
     )
 
 

@@ -177,7 +177,7 @@ async def test_details_of_an_action(catalog):
     told = await definition(catalog, "tickets.create", 2)
     assert told.max_timeout.ToMilliseconds() == 7_500
     assert [MessageToDict(example) for example in told.examples] == [{"title": "Printer"}]
-    assert told.retry.max_attempts == 2
+    assert told.retry.max_attempts == 3
     assert not told.HasField("deprecation")
 
 

@@ -253,7 +253,7 @@ def test_what_is_left_out_gets_its_default() -> None:
     assert module.default_action == "tacticalrmm.agents.find"
     assert (action.category, action.icon, action.permission) == ("Tactical RMM", "tacticalrmm", action.id)
     assert action.max_timeout == action.timeout == 3720.0
-    assert (action.retry.max_attempts, action.retry.initial_backoff.seconds) == (2, 1)
+    assert (action.retry.max_attempts, action.retry.initial_backoff.seconds) == (3, 30)
     assert action.rpc.endswith(".TacticalRmm/RunScript")
     assert action.key == ("tacticalrmm.agents.run_script", 1)
 

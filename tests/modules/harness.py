@@ -14,6 +14,7 @@ from server.sdk import ActionContext, ConnectionScope, Deadline, IntegrationModu
 from server.sdk.http import EgressGrant, HttpPool
 from server.sdk.masking import Masker
 from server.sdk.scope import CallScope, entered
+from server.store.alerts import Alerts
 from server.store.database import Database
 from server.store.inventory import Assets
 from server.store.locks import Locks
@@ -65,11 +66,13 @@ class Connected:
         self.tenant = tenant
         self.secrets = secret_values(settings)
         self.told = Told()
+        connection_id = str(uuid4())
         self.inventory = Assets(database, tenant, _provider(module))
+        self.alerts = Alerts(database, tenant, _provider(module), connection_id)
         self._locks = Locks(database)
         self.client = module.connect(
             ConnectionScope(
-                tenant=self.tenant, connection_id=str(uuid4()), settings=settings, http=pool.client(LOOPBACK)
+                tenant=self.tenant, connection_id=connection_id, settings=settings, http=pool.client(LOOPBACK)
             )
         )
 
@@ -88,6 +91,7 @@ class Connected:
             actor="test",
             log=structlog.get_logger(),
             inventory=self.inventory,
+            alerts=self.alerts,
             lock=lambda *parts: self._locks.hold(self.tenant, "/".join(parts), scope.deadline),
             remember=scope.evidence.update,
             warn=told.warn,

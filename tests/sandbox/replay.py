@@ -2,6 +2,7 @@
 
 import http.client
 import json
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pyotp
@@ -30,6 +31,17 @@ _FOREIGN_TOKENS = {
     "bearer + good key": "Bearer ",
 }
 _BAD_KEY = "NOTAKEYNOTAKEYNOTAKEYNOTAKEY0000"
+
+
+RECORDED_ON = "2026-11-23"
+
+
+def _today(path: str) -> str:
+    """A day that was asked for on the day of the recording becomes the days around this one: time goes on, history
+    rows of the replay are made now, and midnight may pass meanwhile."""
+    now = datetime.now(UTC)
+    first, last = (now - timedelta(days=1)).date(), (now + timedelta(days=1)).date()
+    return path.replace(f"start={RECORDED_ON}", f"start={first}").replace(f"end={RECORDED_ON}", f"end={last}")
 
 
 class Replay:
@@ -85,7 +97,7 @@ class Replay:
             headers.setdefault("Content-Type", "application/json")
         connection = http.client.HTTPConnection("127.0.0.1", self._port, timeout=30)
         try:
-            connection.request(exchange.request["method"], exchange.request["path"], content, headers)
+            connection.request(exchange.request["method"], _today(exchange.request["path"]), content, headers)
             response = connection.getresponse()
             text = response.read().decode()
         finally:

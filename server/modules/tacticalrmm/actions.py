@@ -1,16 +1,22 @@
 """What a tenant can do with Tactical RMM."""
 
-from collections.abc import Iterable, Sequence
-from dataclasses import replace
+from collections.abc import Sequence
+from dataclasses import asdict
 
 from server.gen.patchbay.modules.tacticalrmm.v1 import tacticalrmm_pb2 as pb
 from server.modules.tacticalrmm.client import Script, ScriptOrder, TacticalClient
 from server.modules.tacticalrmm.connection import NotReached
 from server.modules.tacticalrmm.runs import Mark, Mode, ScriptRun, agent_offline, long_gone, silent, told
 from server.sdk import ActionContext, ActionFailure, Device, DeviceFilter, Handler, sends_at_once
+from server.sdk.devices import find_devices, remembered
+from server.sdk.devices import told as told_device
+from server.sdk.reading import filled
 
 Context = ActionContext[TacticalClient]
 
+PROVIDER = "tacticalrmm"
+
+_NAMES = {"agent_id": "device_id", "hostname": "name", "agent_online": "online"}
 _SHELLS = {"windows": "powershell", "linux": "/bin/bash", "darwin": "/bin/bash"}
 
 
@@ -19,17 +25,15 @@ async def find_agents(request: pb.FindAgentsRequest, ctx: Context) -> pb.FindAge
     wanted = DeviceFilter(
         device_id=request.agent_id, asset_id=request.asset_id, query=request.query, limit=request.limit or 50
     )
-    if not request.live and await ctx.inventory.filled():
-        return _found(await ctx.inventory.find(wanted), "local")
-    devices = [device for device in await _live(wanted, ctx) if _matches(device, wanted)]
-    devices.sort(key=lambda device: ((device.name or "").casefold(), device.device_id))
-    return _found(devices[: wanted.limit], "tacticalrmm")
+    found = await find_devices(wanted, ctx, ctx.client, live=request.live)
+    agents = found.told(pb.Agent, PROVIDER, **_NAMES)
+    return pb.FindAgentsResponse(agents=agents, count=len(agents))
 
 
 async def get_agent(request: pb.GetAgentRequest, ctx: Context) -> pb.GetAgentResponse:
     """Asks the vendor for one agent."""
-    (device,) = await _refreshed([await ctx.client.agent(request.agent_id)], ctx)
-    return pb.GetAgentResponse(agent=_agent(device, "tacticalrmm"))
+    (device,) = await remembered([await ctx.client.device(request.agent_id)], ctx)
+    return pb.GetAgentResponse(agent=told_device(pb.Agent, device, PROVIDER, **_NAMES))
 
 
 async def list_scripts(request: pb.ListScriptsRequest, ctx: Context) -> pb.ListScriptsResponse:
@@ -104,68 +108,8 @@ async def reboot_agent(request: pb.RebootAgentRequest, ctx: Context) -> pb.Reboo
 HANDLERS: Sequence[Handler] = [find_agents, get_agent, list_scripts, run_script, run_command, reboot_agent]
 
 
-async def _live(wanted: DeviceFilter, ctx: Context) -> list[Device]:
-    device_id = wanted.device_id
-    if wanted.asset_id and not device_id:
-        known = await ctx.inventory.find(DeviceFilter(asset_id=wanted.asset_id, limit=1))
-        device_id = known[0].device_id if known else ""
-    if not device_id:
-        return await _refreshed(await ctx.client.agents(), ctx, complete=True)
-    try:
-        return await _refreshed([await ctx.client.agent(device_id)], ctx)
-    except ActionFailure as failure:
-        if failure.failure.reason != "NOT_FOUND":
-            raise
-        return []
-
-
-async def _refreshed(devices: list[Device], ctx: Context, *, complete: bool = False) -> list[Device]:
-    organizations = await ctx.client.organization_ids()
-    known = [replace(one, organization_id=organizations.get(one.organization_name or "")) for one in devices]
-    assets = await ctx.inventory.refresh(known, complete=complete)
-    return [replace(one, asset_id=assets.get(one.device_id)) for one in known]
-
-
-def _matches(device: Device, wanted: DeviceFilter) -> bool:
-    texts = (device.name, device.organization_name, device.site_name)
-    text = wanted.query.casefold()
-    return wanted.asset_id in {"", device.asset_id} and any(text in (one or "").casefold() for one in texts)
-
-
-def _found(devices: Iterable[Device], source: str) -> pb.FindAgentsResponse:
-    agents = [_agent(device, source) for device in devices]
-    return pb.FindAgentsResponse(agents=agents, count=len(agents))
-
-
-def _agent(device: Device, source: str) -> pb.Agent:
-    agent = pb.Agent(
-        agent_id=device.device_id,
-        asset_id=device.asset_id,
-        hostname=device.name,
-        organization_id=device.organization_id,
-        organization_name=device.organization_name,
-        site_name=device.site_name,
-        platform=device.platform,
-        os_name=device.os_name,
-        status=device.status,
-        source=source,
-    )
-    if device.status:
-        agent.agent_online = device.status == "online"
-    if device.last_seen_at:
-        agent.last_seen_at.FromDatetime(device.last_seen_at)
-    return agent
-
-
 def _shown(script: Script) -> pb.Script:
-    return pb.Script(
-        id=script.id or None,
-        name=script.name,
-        shell=script.shell,
-        category=script.category,
-        description=script.description,
-        supported_platforms=script.platforms,
-    )
+    return filled(pb.Script, asdict(script), supported_platforms=script.platforms)
 
 
 def _refuse_templates(request: pb.RunScriptRequest, client: TacticalClient) -> None:

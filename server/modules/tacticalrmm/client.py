@@ -20,13 +20,14 @@ from server.modules.tacticalrmm.connection import (
     KnoxSession,
     Pace,
     bus_down,
-    clean,
     instance_url,
     login_refused,
     read_error,
 )
-from server.sdk import ActionFailure, ConnectionScope, Deadline, Device, OutcomeUnknown
+from server.sdk import ActionFailure, ConnectionScope, Deadline, Device, DeviceFilter, OutcomeUnknown
 from server.sdk.http import HttpClient, HttpResponse
+from server.sdk.listing import Listing
+from server.sdk.reading import an_object, clean, moment, number, objects, text, whole
 
 DEFAULT_MAX_WAIT = 50.0
 
@@ -122,17 +123,24 @@ class TacticalClient:
         """Returns the text without the secrets of the running call."""
         return self._http.mask(text)
 
-    async def agents(self) -> list[Device]:
-        """Returns every agent that the account may see."""
+    async def devices(self, wanted: DeviceFilter) -> Listing[Device]:
+        """Returns every agent that the account may see; the server has no search of its own."""
+        del wanted
         rows = await self._list("/agents/", "can_list_agents", {"detail": "true"})
-        return [_device(row) for row in rows if row.get("agent_id")]
+        organizations = await self._organization_ids()
+        agents = [_device(row) for row in rows if row.get("agent_id")]
+        return Listing([_with_organization(one, organizations) for one in agents])
+
+    async def device(self, agent_id: str) -> Device:
+        """Returns one agent with the id of its organization."""
+        return _with_organization(await self.agent(agent_id), await self._organization_ids())
 
     async def agent(self, agent_id: str) -> Device:
-        """Returns one agent."""
+        """Returns one agent as the server tells it: the organization by its name only."""
         response = await self._send("GET", f"/agents/{agent_id}/", "can_list_agents")
-        return replace(_device(_object(response)), device_id=agent_id)
+        return replace(_device(an_object(response)), device_id=agent_id)
 
-    async def organization_ids(self) -> Mapping[str, str]:
+    async def _organization_ids(self) -> Mapping[str, str]:
         """Returns ids of clients by name, at most a minute old: agents tell names only. Empty when the account may not
         list clients, or when they cannot be had just now."""
         if self._organizations is not None and self._organizations[0].remaining() > 0:
@@ -151,7 +159,7 @@ class TacticalClient:
         """Asks the agent itself, by way of the server; about 8 s when it does not answer."""
         path = f"/agents/{agent_id}/ping/"
         response = await self._send("GET", path, "can_list_agents", seconds=_PING_SECONDS)
-        return _object(response).get("status") == "online"
+        return an_object(response).get("status") == "online"
 
     async def scripts(self) -> list[Script]:
         """Returns the script library, community scripts included."""
@@ -159,14 +167,14 @@ class TacticalClient:
 
     async def script(self, script_id: str) -> Script:
         """Returns one script."""
-        return _script(_object(await self._send("GET", f"/scripts/{script_id}/", "can_list_scripts")))
+        return _script(an_object(await self._send("GET", f"/scripts/{script_id}/", "can_list_scripts")))
 
     async def history(self, agent_id: str) -> History:
         """Returns what was run on an agent."""
         response = await self._send("GET", f"/agents/{agent_id}/history/", "can_list_agent_history")
-        rows = _objects(response)
+        rows = objects(response)
         runs = sorted((_history_row(row) for row in rows if row.get("script") is not None), key=lambda row: row.id)
-        newest = max((_number(row.get("id")) for row in rows), default=0)
+        newest = max((whole(row.get("id")) or 0 for row in rows), default=0)
         return History(tuple(runs), newest, _told_at(response))
 
     async def run_script(self, order: ScriptOrder, *, wait: bool) -> str:
@@ -223,7 +231,7 @@ class TacticalClient:
         return clean(said) if isinstance(said, str) else json.dumps(said)
 
     async def _list(self, path: str, right: str, params: Mapping[str, str] | None = None) -> list[dict[str, Any]]:
-        return _objects(await self._send("GET", path, right, params=params))
+        return objects(await self._send("GET", path, right, params=params))
 
     async def _send(
         self,
@@ -278,57 +286,31 @@ def _name_right(failure: ActionFailure, right: str) -> None:
         )
 
 
-def _objects(response: HttpResponse) -> list[dict[str, Any]]:
-    rows = response.json()
-    if isinstance(rows, list) and all(isinstance(row, dict) for row in rows):
-        return rows
-    raise ActionFailure("VENDOR_ANSWER_INVALID", "Tactical RMM answered something else than a list of objects.")
-
-
-def _object(response: HttpResponse) -> dict[str, Any]:
-    row = response.json()
-    if isinstance(row, dict):
-        return row
-    raise ActionFailure("VENDOR_ANSWER_INVALID", "Tactical RMM answered something else than an object.")
-
-
-def _text(value: Any) -> str | None:
-    return clean(value) if isinstance(value, str) and value else None
-
-
-def _number(value: Any) -> int:
-    return value if isinstance(value, int) else 0
-
-
-def _time(value: Any) -> datetime | None:
-    try:
-        moment = datetime.fromisoformat(value)
-    except (TypeError, ValueError):
-        return None
-    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+def _with_organization(device: Device, ids: Mapping[str, str]) -> Device:
+    return replace(device, organization_id=ids.get(device.organization_name or ""))
 
 
 def _device(row: Mapping[str, Any]) -> Device:
     """List rows call the client `client_name`, details call it `client`."""
     return Device(
         device_id=str(row.get("agent_id", "")),
-        name=_text(row.get("hostname")),
-        organization_name=_text(row.get("client_name") or row.get("client")),
-        site_name=_text(row.get("site_name")),
-        platform=_text(row.get("plat")),
-        os_name=_text(row.get("operating_system")),
-        status=_text(row.get("status")),
-        last_seen_at=_time(row.get("last_seen")),
+        name=text(row.get("hostname")),
+        organization_name=text(row.get("client_name") or row.get("client")),
+        site_name=text(row.get("site_name")),
+        platform=text(row.get("plat")),
+        os_name=text(row.get("operating_system")),
+        status=text(row.get("status")),
+        last_seen_at=moment(row.get("last_seen")),
     )
 
 
 def _script(row: Mapping[str, Any]) -> Script:
     return Script(
         id=str(row.get("id", "")),
-        name=_text(row.get("name")) or "",
-        shell=_text(row.get("shell")),
-        category=_text(row.get("category")),
-        description=_text(row.get("description")),
+        name=text(row.get("name")) or "",
+        shell=text(row.get("shell")),
+        category=text(row.get("category")),
+        description=text(row.get("description")),
         platforms=tuple(map(str, row.get("supported_platforms") or ())),
         hidden=row.get("hidden") is True,
     )
@@ -337,29 +319,29 @@ def _script(row: Mapping[str, Any]) -> Script:
 def _history_row(row: Mapping[str, Any]) -> HistoryRow:
     told = row.get("script_results")
     return HistoryRow(
-        id=_number(row.get("id")),
+        id=whole(row.get("id")) or 0,
         script_id=str(row.get("script")),
         username=str(row.get("username") or ""),
-        time=_time(row.get("time")),
+        time=moment(row.get("time")),
         result=_result(told) if isinstance(told, dict) else None,
     )
 
 
 def _result(told: Mapping[str, Any]) -> RunResult:
-    seconds = told.get("execution_time")
+    seconds = number(told.get("execution_time")) or 0.0
     return RunResult(
-        stdout=_text(told.get("stdout")) or "",
-        stderr=_text(told.get("stderr")) or "",
+        stdout=text(told.get("stdout")) or "",
+        stderr=text(told.get("stderr")) or "",
         # Windows codes such as 0xC0000005 are told unsigned; the same bits as a signed number are the usual form.
-        exit_code=(_number(told.get("retcode")) + 2**31) % 2**32 - 2**31,
-        seconds=float(seconds) if isinstance(seconds, int | float) and 0 <= seconds < _YEAR else 0.0,
+        exit_code=((whole(told.get("retcode")) or 0) + 2**31) % 2**32 - 2**31,
+        seconds=seconds if 0 <= seconds < _YEAR else 0.0,
     )
 
 
 def _told_at(response: HttpResponse) -> datetime:
     """The server's clock at this answer; ours when it does not say."""
     try:
-        moment = parsedate_to_datetime(response.headers["date"])
+        told = parsedate_to_datetime(response.headers["date"])
     except (KeyError, ValueError):
         return datetime.now(UTC)
-    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+    return told if told.tzinfo else told.replace(tzinfo=UTC)

@@ -14,6 +14,8 @@ from server.gen.patchbay.modules.tacticalrmm.v1.tacticalrmm_pb2 import KnoxLogin
 from server.sdk import ActionFailure, Deadline, OutcomeUnknown
 from server.sdk.context import Sleep
 from server.sdk.http import HttpClient, HttpResponse
+from server.sdk.polling import doubling
+from server.sdk.reading import clean
 
 NATS_DOWN = "natsdown"
 TIMEOUT = "timeout"
@@ -85,10 +87,7 @@ class Pace:
 
     def pauses(self) -> Iterator[float]:
         """Yields the pauses."""
-        pause = self.first
-        while True:
-            yield pause
-            pause = min(pause * 2, self.longest)
+        return doubling(self.first, self.longest)
 
 
 class Auth(Protocol):
@@ -274,8 +273,3 @@ def _said(response: HttpResponse) -> str:
         anonymous = [reasons.pop(name) for name in ("detail", "non_field_errors") if name in reasons]
         return clean("; ".join([*anonymous, *(f"{name}: {why}" for name, why in reasons.items())]))
     return clean(body if isinstance(body, str) else json.dumps(body))
-
-
-def clean(text: str) -> str:
-    """Returns the text with what is no Unicode replaced: JSON can carry half of a surrogate pair."""
-    return text if text.isascii() else text.encode("utf-8", "replace").decode()

@@ -19,12 +19,14 @@ own machine down. "Long gone" is an agent that the server had not heard of for m
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from typing import Literal
 
 from server.gen.patchbay.modules.tacticalrmm.v1.tacticalrmm_pb2 import RunScriptRequest, RunScriptResponse
 from server.modules.tacticalrmm.client import History, HistoryRow, RunResult, ScriptOrder, TacticalClient
 from server.modules.tacticalrmm.connection import NATS_DOWN, TIMEOUT, bus_down
 from server.sdk import ActionFailure, Deadline, Device, Effect, FailureCategory, OutcomeUnknown, ProbeContext
+from server.sdk.polling import awaited
 
 KILLED = 98
 
@@ -149,26 +151,21 @@ class ScriptRun:
     async def _filled(self, until: Deadline, said: str | None = None) -> HistoryRow | None:
         """Looks until the row is filled or time is over."""
         limit = Deadline(min(until.at, self._deadline.at - _RESERVE))
-        for pause in self._pace.pauses():
-            await self._look(said)
-            if self._row is not None and self._row.result is not None:
-                return self._row
-            if limit.remaining() <= 0:
-                break
-            await self._pace.sleep(limit.within(pause))
-        return None
+        return await awaited(partial(self._look, said), limit, self._pace.pauses(), self._pace.sleep)
 
-    async def _look(self, said: str | None) -> None:
-        """Reads the history. A failure to read says nothing about the run, so it is only another look without news."""
+    async def _look(self, said: str | None) -> HistoryRow | None:
+        """Reads the history and returns the row when it is filled. A failure to read says nothing about the run, so it
+        is only another look without news."""
         try:
             history = await self._client.history(self._order.agent_id)
         except ActionFailure:
-            return
+            return None
         rows = self._mark.candidates(history, self._order.script_id, self._client.username)
         self._seen = len(rows)
         if self._row is not None:
             rows = [row for row in rows if row.id == self._row.id]
         self._row = _own(rows, said)
+        return self._row if self._row is not None and self._row.result is not None else None
 
     def _soon(self) -> Deadline:
         return Deadline.after(self._pace.settle)

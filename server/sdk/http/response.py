@@ -60,10 +60,10 @@ class HttpResponse:
         try:
             return json.loads(self.content)
         except (ValueError, RecursionError):
-            raise self._not_json() from None
+            raise self.invalid("The vendor answered something that is not JSON.") from None
 
-    def _not_json(self) -> ActionFailure:
-        message = "The vendor answered something that is not JSON."
+    def invalid(self, message: str) -> ActionFailure:
+        """Returns the failure of an answer that makes no sense: VENDOR_ANSWER_INVALID, after a write OutcomeUnknown."""
         if self.request_wrote:
             return OutcomeUnknown(message, vendor_status=self.status)
         return ActionFailure("VENDOR_ANSWER_INVALID", message, vendor_status=self.status)

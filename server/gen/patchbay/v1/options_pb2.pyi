@@ -266,7 +266,9 @@ class ActionOptions(_message.Message):
 
     @_builtins.property
     def retry(self) -> Global___RetryHint:
-        """How an engine should repeat a retryable failure. Unset: once, after a second."""
+        """How an engine should repeat a retryable failure. Unset: three attempts in all, for READ from 1 s to 30 s apart, for
+        others from 30 s to 15 min.
+        """
 
     @_builtins.property
     def failures(self) -> _containers.RepeatedCompositeFieldContainer[Global___DeclaredFailure]:

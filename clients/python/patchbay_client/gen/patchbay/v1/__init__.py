@@ -1185,7 +1185,8 @@ class ActionOptions(betterproto2.Message):
 
     retry: "RetryHint | None" = betterproto2.field(8, betterproto2.TYPE_MESSAGE, optional=True)
     """
-    How an engine should repeat a retryable failure. Unset: once, after a second.
+    How an engine should repeat a retryable failure. Unset: three attempts in all, for READ from 1 s to 30 s apart, for
+    others from 30 s to 15 min.
     """
 
     failures: "list[DeclaredFailure]" = betterproto2.field(9, betterproto2.TYPE_MESSAGE, repeated=True)

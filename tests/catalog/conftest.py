@@ -93,6 +93,7 @@ def pickers(registry, availabilities, reads) -> Pickers:
         locks=nothing,
         reads=reads,
         inventory=lambda _tenant, _provider: nothing,
+        alerts=lambda _tenant, _provider, _connection: nothing,
     )
     handling = Handling(stores, max_output_bytes=1_000_000)
     executor = Executor(

@@ -8,7 +8,7 @@ from patchbay_client.gen.patchbay import v1
 from server.cli.exits import ExitCode
 from server.cli.output import Output
 from server.cli.problems import Problem
-from server.cli.staging import PROVIDER, Stage
+from server.cli.staging import BARE_TENANT, PROVIDER, TENANT, Stage
 
 FIND, SCRIPTS, RUN = (f"{PROVIDER}.{name}" for name in ("agents.find", "scripts.list", "agents.run_script"))
 SCRIPT = "Simulate"
@@ -25,6 +25,12 @@ def expect(held: object, what: str) -> None:
 def deviation(what: str) -> Problem:
     """Returns the error that ends the demo."""
     return Problem(f"the demo deviated: {what}", ExitCode.ACTION_FAILED)
+
+
+def _state(group: v1.CatalogGroup) -> str:
+    told = group.availability or v1.Availability()
+    available = told.state == v1.AvailabilityState.AVAILABLE
+    return "available" if available else f"{told.reason}: {told.message}"
 
 
 class Demo:
@@ -48,6 +54,7 @@ class Demo:
             Problem: Something deviated.
             PatchbayError: A call was refused.
         """
+        await self._show_palettes()
         await self._show_catalog()
         agents = await self._find_agents()
         script = await self._choose_script()
@@ -60,18 +67,30 @@ class Demo:
             for line in lines:
                 self._output.line(f"  {line}")
 
+    async def _show_palettes(self) -> None:
+        """Every tool is available to the connected tenant, and shown with what to do to the one without connections."""
+        for tenant, patchbay, available in ((BARE_TENANT, self._stage.bare, False), (TENANT, self._call, True)):
+            apps = [group for group in (await patchbay.catalog()).groups if group.group_key.startswith("app:")]
+            providers = {group.group_key.removeprefix("app:") for group in apps}
+            expect(providers >= set(self._stage.vendors), f"the palette has {sorted(providers)}")
+            shown = {group.group_key: group.availability or v1.Availability() for group in apps}
+            ours = {key: one for key, one in shown.items() if key.removeprefix("app:") in self._stage.vendors}
+            wrong = [key for key, one in ours.items() if (one.state == v1.AvailabilityState.AVAILABLE) != available]
+            expect(not wrong, f"availability of {wrong} for tenant {tenant}")
+            self.told.setdefault("palettes", {})[tenant] = {key: one.reason for key, one in shown.items()}
+            lines = [f"{group.label}: {len(group.actions)} actions, {_state(group)}" for group in apps]
+            self._say(f"The palette of tenant {tenant}", *lines)
+
     async def _show_catalog(self) -> None:
         groups = (await self._call.catalog()).groups
         group = next((each for each in groups if each.group_key == GROUP), None)
         if group is None:
             raise deviation("the catalog has no Tactical RMM")
-        available = group.availability or v1.Availability()
-        expect(available.state == v1.AvailabilityState.AVAILABLE, f"{GROUP} is {available.reason}")
         ids = [action.id for action in group.actions]
         expect({FIND, SCRIPTS, RUN} <= set(ids), f"the catalog lists {ids}")
         self.told["catalog"] = ids
         rows = [f"{action.id} - {action.label} [{action.effect.name}]" for action in group.actions]
-        self._say(f"The catalog of tenant demo: {group.label}, available", *rows)
+        self._say(f"The actions of {group.label}", *rows)
 
     async def _find_agents(self) -> list[dict[str, Any]]:
         agents: list[dict[str, Any]] = (await self._call.execute(FIND, {})).output["agents"]
@@ -117,7 +136,7 @@ class Demo:
         again = await self._execute(agent, script, step="run")
         expect(again.replayed, "the second call with the same key was not a replay")
         expect((again.id, again.output) == (first.id, first.output), "the replay differs from the first answer")
-        effects = (await self._stage.vendor.effects(kind="run_script")).count("run_script")
+        effects = (await self._stage.vendor.control.effects(kind="run_script")).count("run_script")
         expect(effects == 1, f"the script ran {effects} times at the vendor")
         self.told["replay"] = again.to_json()
         self._say("The same call with the same key", "replayed from the record; at the vendor it ran once")

@@ -1,4 +1,4 @@
-"""`demo` and `up`: all of Patchbay on this machine, with a simulated vendor."""
+"""`demo` and `up`: all of Patchbay on this machine, with simulated vendors."""
 
 import asyncio
 import shlex
@@ -26,7 +26,7 @@ def add_to(app: typer.Typer) -> None:
 def demo(environment: Environment) -> None:
     """Shows the main job on this machine: connect, catalog, find, run, replay, fail.
 
-    Starts its own database, server and simulated vendor on free loopback ports, in a temporary folder, and leaves
+    Starts its own database, server and simulated vendors on free loopback ports, in a temporary folder, and leaves
     nothing behind. Ends with 1 when anything is not as it has to be.
     """
     output = environment.output
@@ -35,7 +35,7 @@ def demo(environment: Environment) -> None:
 
 
 async def _play(folder: Path, output: Output) -> None:
-    output.notice("starting database, server and simulated vendor")
+    output.notice("starting database, server and simulated vendors")
     async with staged(folder, "127.0.0.1:0") as stage:
         played = Demo(stage, output)
         await played.play()
@@ -59,10 +59,14 @@ async def _stay(folder: Path, listen: str, output: Output) -> None:
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, told_to_stop.set)
-    output.notice("starting database, server and simulated vendor")
+    output.notice("starting database, server and simulated vendors")
     async with staged(folder, listen) as stage:
         key = await asyncio.to_thread(stage.key_file.read_text, encoding="utf-8")
-        facts = {"server": stage.target, "tenant": TENANT, "vendor": stage.vendor_url}
+        facts = {
+            "server": stage.target,
+            "tenant": TENANT,
+            "vendors": {name: vendor.url for name, vendor in stage.vendors.items()},
+        }
         output.answer(
             facts | {"api_key": key.strip(), "api_key_file": str(stage.key_file)},
             lambda: _show_calls(output, stage, key.strip()),
@@ -74,7 +78,8 @@ async def _stay(folder: Path, listen: str, output: Output) -> None:
 def _show_calls(output: Output, stage: Stage, key: str) -> None:
     file, target = shlex.quote(str(stage.key_file)), stage.target
     output.line(f"Patchbay listens on {target} for tenant {TENANT}.", style="bold")
-    output.line(f"The simulated Tactical RMM server is at {stage.vendor_url}.")
+    for provider, vendor in stage.vendors.items():
+        output.line(f"Simulated {provider}: {vendor.url}")
     output.line(f"API key, for everything: {key}")
     for title, call in (
         ("Command line", f"patchbay execute {FIND} --server {target} --tenant {TENANT} --api-key-file {file}"),

@@ -1,9 +1,9 @@
-"""The stage of `demo` and `up`: a simulated vendor, an embedded database, a server, a connected tenant."""
+"""The stage of `demo` and `up`: simulated vendors, an embedded database, a server, connected tenants."""
 
 import asyncio
 import dataclasses
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 from typing import Any
 
@@ -14,9 +14,19 @@ from server.cli.problems import Problem
 from server.errors import PatchbayError as ServerError
 
 TENANT = "demo"
+BARE_TENANT = "demo-bare"
 PROVIDER = "tacticalrmm"
 LOOPBACK = "127.0.0.0/8"
 KEY_FILE = "operator-key"
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Vendor:
+    """A simulated vendor: its address, its control plane (`sandbox.client.AsyncSandboxControl`), how to connect."""
+
+    url: str
+    control: Any
+    connection: Any
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -26,16 +36,21 @@ class Stage:
     Attributes:
         target: Host and port of the server.
         key_file: File with a key that may do everything, readable by its owner only.
-        vendor_url: Address of the simulated Tactical RMM server.
-        vendor: Its control plane (`sandbox.client.AsyncSandboxControl`).
-        patchbay: A client of the server, for the tenant `demo`.
+        vendors: Every simulated vendor, by provider.
+        patchbay: A client of the server, for the tenant `demo`, which is connected to all of them.
+        bare: The same for the tenant `demo-bare`, which is connected to nothing.
     """
 
     target: str
     key_file: Path
-    vendor_url: str
-    vendor: Any
+    vendors: Mapping[str, Vendor]
     patchbay: AsyncPatchbay
+    bare: AsyncPatchbay
+
+    @property
+    def vendor(self) -> Vendor:
+        """The simulated Tactical RMM server, with which the demo's story is told."""
+        return self.vendors[PROVIDER]
 
 
 @asynccontextmanager
@@ -46,24 +61,28 @@ async def staged(folder: Path, listen: str) -> AsyncIterator[Stage]:
         folder: Where the database and the keys live.
         listen: Where the server listens; port 0 takes a free one.
     """
-    sandbox = part_of_server("sandbox.serving", "SandboxServer")
-    simulator = part_of_server("sandbox.tacticalrmm", "create_app")
-    control = part_of_server("sandbox.client", "AsyncSandboxControl")
     running_server = part_of_server("server.app", "running_server")
     part_of_server("server.logs", "configure")("warning", "text")
     settings = own_settings(folder, listen)
-    async with sandbox(await asyncio.to_thread(simulator)) as vendor, running_server(settings) as server:
+    async with AsyncExitStack() as stack:
+        vendors = {name: await _simulated(name, stack) for name in part_of_server("sandbox.__main__", "vendors")()}
+        server = await stack.enter_async_context(running_server(settings))
         key = await asyncio.to_thread(settings.bootstrap_key_file.read_text, encoding="utf-8")
-        async with AsyncPatchbay(server.target, api_key=key, tenant=TENANT) as patchbay:
-            stage = Stage(
-                target=server.target,
-                key_file=settings.bootstrap_key_file,
-                vendor_url=vendor.url,
-                vendor=control(vendor.url),
-                patchbay=patchbay,
-            )
-            await _connect(stage)
-            yield stage
+        clients = [
+            await stack.enter_async_context(AsyncPatchbay(server.target, api_key=key, tenant=tenant))
+            for tenant in (TENANT, BARE_TENANT)
+        ]
+        for client, tenant in zip(clients, (TENANT, BARE_TENANT), strict=True):
+            await client.tenants.create(tenant)
+        for provider, vendor in vendors.items():
+            await _connect(clients[0], provider, vendor)
+        yield Stage(
+            target=server.target,
+            key_file=settings.bootstrap_key_file,
+            vendors=vendors,
+            patchbay=clients[0],
+            bare=clients[1],
+        )
 
 
 def own_settings(folder: Path, listen: str) -> Any:
@@ -75,12 +94,18 @@ def own_settings(folder: Path, listen: str) -> Any:
         raise Problem(str(error)) from None
 
 
-async def _connect(stage: Stage) -> None:
-    await stage.patchbay.tenants.create(TENANT)
-    credentials = await stage.vendor.credentials()
-    await stage.patchbay.connections.connect(
-        PROVIDER,
-        {"instance_url": stage.vendor_url, "api_key": credentials["api_key"]},
-        private_networks=[LOOPBACK],
-        plain_http=True,
+async def _simulated(provider: str, stack: AsyncExitStack) -> Vendor:
+    serving = part_of_server("sandbox.serving", "SandboxServer")
+    control = part_of_server("sandbox.client", "AsyncSandboxControl")
+    simulator = await asyncio.to_thread(part_of_server(f"sandbox.{provider}", "create_app"))
+    server = await stack.enter_async_context(serving(simulator))
+    return Vendor(
+        url=server.url,
+        control=control(server.url),
+        connection=part_of_server(f"sandbox.{provider}", "demo_connection"),
     )
+
+
+async def _connect(patchbay: AsyncPatchbay, provider: str, vendor: Vendor) -> None:
+    settings = vendor.connection(vendor.url, await vendor.control.credentials())
+    await patchbay.connections.connect(provider, settings, private_networks=[LOOPBACK], plain_http=True)

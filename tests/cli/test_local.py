@@ -14,6 +14,7 @@ from pathlib import Path
 
 import pytest
 
+from sandbox.__main__ import vendors
 from tests.support.postgres import folder_for_postgres
 
 PATCHBAY = (sys.executable, "-m", "server.cli")
@@ -39,6 +40,9 @@ def test_demo_for_machines() -> None:
     done = ran(*PATCHBAY, "demo", "--json", check=False)
     assert done.returncode == 0, done.stdout + done.stderr
     told = json.loads(done.stdout)
+    assert set(told["palettes"]["demo"].values()) == {""}
+    assert set(told["palettes"]["demo-bare"].values()) == {"NOT_CONNECTED"}
+    assert {f"app:{vendor}" for vendor in vendors()} == set(told["palettes"]["demo"])
     assert told["run"]["id"] == told["replay"]["id"]
     assert told["replay"]["replayed"]
     assert told["offline"]["failure"]["reason"] == "AGENT_OFFLINE"

@@ -18,6 +18,7 @@ from server.sdk.module import (
     IntegrationModule,
     Probe,
     Registrar,
+    SignIn,
     sends_at_once,
     transactional,
 )
@@ -45,6 +46,7 @@ __all__ = [
     "Probe",
     "ProbeContext",
     "Registrar",
+    "SignIn",
     "Verdict",
     "rmm_connection",
     "sends_at_once",

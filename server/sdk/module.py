@@ -9,6 +9,7 @@ from google.protobuf.message import Message
 
 from server.sdk.availability import AvailabilityResolver
 from server.sdk.http import HttpClient
+from server.sdk.tokens import MemoryTokens, TokenKeeper
 
 C = TypeVar("C")
 S = TypeVar("S", bound=Message)
@@ -25,12 +26,29 @@ returns None when nothing is proved yet. Any other failure proves nothing. Secre
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ConnectionScope(Generic[S]):
-    """What a module's `connect` is given. `settings` holds the decrypted credentials; `http` obeys the grant."""
+    """What a module's `connect` is given. `settings` holds the decrypted credentials; `http` obeys the grant; `tokens`
+    is for AccessTokens."""
 
     tenant: str
     connection_id: str
     settings: S = field(repr=False)
     http: HttpClient
+    tokens: TokenKeeper = field(default_factory=MemoryTokens, repr=False)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SignIn:
+    """A sign-in that is to begin, as the address for the browser must hold it.
+
+    Attributes:
+        redirect_uri: Where the vendor sends the browser back to.
+        state: Random text that comes back.
+        code_challenge: PKCE challenge of kind S256.
+    """
+
+    redirect_uri: str
+    state: str
+    code_challenge: str
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -45,6 +63,8 @@ class IntegrationModule(Generic[S, C]):
             settings, never per call. Must not send anything. None: the module needs no connection.
         check: Asks the vendor whether it accepts the credentials; raises ActionFailure when it does not.
         instance_url: Returns the normalized address of the vendor from settings; raises ActionFailure with `field`.
+        sign_in: Returns the address at which a person signs in, from settings whose AuthorizationCode means nothing yet;
+            see `authorize_url`. For connection messages with one field of that type, and only for them.
         probes: By action id, reads that can prove what happened.
         descriptor_set: Serialized FileDescriptorSet with comments, for modules outside this repository.
     """
@@ -55,6 +75,7 @@ class IntegrationModule(Generic[S, C]):
     connect: Callable[[ConnectionScope[S]], C] | None = None
     check: Callable[[C], Awaitable[None]] | None = None
     instance_url: Callable[[S], str] | None = None
+    sign_in: Callable[[S, SignIn], str] | None = None
     probes: Mapping[str, Probe] = field(default_factory=dict)
     descriptor_set: bytes | None = None
 

@@ -1,12 +1,13 @@
 """The execution that is running in this task: what the HTTP client must obey. Not for modules."""
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
 from contextlib import asynccontextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 from typing import Protocol
 
 from server.sdk.context import Deadline
+from server.sdk.failures import ActionFailure, Effect
 from server.sdk.masking import Masker
 
 
@@ -67,6 +68,15 @@ class CallScope:
         if self.budget is not None:
             self.budget_wait += await self.budget.spend(self.deadline)
 
+    def after_writes(self, failure: ActionFailure) -> ActionFailure:
+        """Returns a failure as it counts here: when a write was done before it, part of the action has happened."""
+        if not self.wrote or self.repeatable or failure.failure.effect != Effect.EFFECT_NONE:
+            return failure
+        partial = ActionFailure.of(failure.failure)
+        partial.failure.effect, partial.failure.retryable = Effect.EFFECT_APPLIED, False
+        partial.failure.ClearField("retry_after")
+        return partial
+
 
 _current: ContextVar[CallScope] = ContextVar("patchbay_call_scope")
 
@@ -74,6 +84,34 @@ _current: ContextVar[CallScope] = ContextVar("patchbay_call_scope")
 def current() -> CallScope:
     """Returns the scope of the running task; raises LookupError outside of one."""
     return _current.get()
+
+
+def aside(seconds: float, secrets: Iterable[str], before: Callable[[], Awaitable[None]] | None) -> CallScope:
+    """Returns the scope of a request that is no part of the running execution, such as a sign-in.
+
+    It spends no budget and leaves the execution's send mark alone; it is not repeated once it may have arrived. The
+    execution's deadline holds, if there is one, and what its masker knows is masked.
+
+    Args:
+        seconds: Time for the request.
+        secrets: Further secrets to mask.
+        before: Called before the first byte leaves; what it raises keeps the request from being sent.
+    """
+
+    async def mark(_evidence: Mapping[str, str]) -> None:
+        if before is not None:
+            await before()
+
+    around = running()
+    masker = around.masker if around else Masker()
+    masker.add(secrets)
+    deadline = Deadline.after(around.deadline.within(seconds) if around else seconds)
+    return CallScope(deadline, masker, repeatable=False, mark_sent=mark)
+
+
+def running() -> CallScope | None:
+    """Returns the scope of the running task, None outside of one."""
+    return _current.get(None)
 
 
 @asynccontextmanager

@@ -180,9 +180,7 @@ class KnoxSession:
 
     async def _ask(self, path: str, **more: str) -> Mapping[str, object]:
         credentials = {"username": self._login.username, "password": self._login.password, **more}
-        response = await self._http.request("POST", path, json=credentials, timeout=_LOGIN_SECONDS, effect=False)
-        answer = response.json()
-        return answer if isinstance(answer, dict) else {}
+        return await self._http.sign_in(path, json=credentials, timeout=_LOGIN_SECONDS)
 
     def _code(self) -> str:
         secret = self._login.totp_secret.replace(" ", "").rstrip("=").upper()

@@ -2,16 +2,18 @@
 
 import json as codec
 import re
-from collections.abc import Container, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Container, Iterable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 from urllib.parse import quote, urlencode
 
 from server.sdk import scope
-from server.sdk.failures import ActionFailure
+from server.sdk.failures import ActionFailure, OutcomeUnknown
 from server.sdk.http.call import Call, ReadError
 from server.sdk.http.courier import Courier
 from server.sdk.http.response import HttpResponse
 from server.sdk.http.target import Target, check_path, misconfigured
+from server.sdk.http.translate import AnswerLost
 
 Parameter = str | int | float | bool | Sequence[str | int] | None
 
@@ -99,19 +101,67 @@ class HttpClient:
         """
         method = method.upper()
         merged, content = self._merged(headers, json, form)
-        call = Call(
+        call = self._call(method, self._url(path, params), merged, content, timeout)
+        writes = call.writes if effect is None else effect
+        if writes is not call.writes or ok is not _OK:
+            call = replace(call, writes=writes, ok=ok)
+        return await self._courier.deliver(call, scope.current())
+
+    async def sign_in(
+        self,
+        path: str,
+        *,
+        json: Any = None,
+        form: Mapping[str, str] | None = None,
+        secrets: Iterable[str] = (),
+        read_error: ReadError | None = None,
+        before: Callable[[], Awaitable[None]] | None = None,
+        timeout: float = 30.0,  # noqa: ASYNC109 - as above
+    ) -> dict[str, Any]:
+        """Posts what obtains credentials and returns the object that is answered.
+
+        No part of the running execution, which need not exist: it is not its write and spends no budget. Not repeated
+        once it may have arrived.
+
+        Args:
+            path: Below the base address.
+            json: Body as JSON.
+            form: Body as a form, instead of `json`.
+            secrets: What must be masked in the vendor's words.
+            read_error: The module's reading of refusals. None: the bound one.
+            before: Called before the first byte leaves; what it raises keeps the request from being sent.
+            timeout: Seconds; the execution's deadline holds anyway.
+
+        Raises:
+            AnswerLost: It may have arrived, and nobody knows what it did.
+            ActionFailure: It was refused, or never left.
+        """
+        merged, content = self._merged(None, json, form)
+        call = self._call("POST", self._url(path, None), merged, content, timeout)
+        call = replace(call, read_error=read_error or self._read_error)
+        running = scope.running()
+        try:
+            async with scope.entered(scope.aside(timeout, secrets, before)) as apart:
+                return _object(await self._courier.deliver(call, apart))
+        except ActionFailure as failure:
+            told = AnswerLost.told(failure) if isinstance(failure, OutcomeUnknown) else failure
+            raise (running.after_writes(told) if running else told) from None
+
+    def _call(
+        self, method: str, url: str, headers: Mapping[str, str], content: bytes | None, seconds: float | None
+    ) -> Call:
+        return Call(
             method=method,
-            url=self._url(path, params),
+            url=url,
             host=self._target.host if self._target else "",
-            headers=merged,
+            headers=headers,
             content=content,
-            writes=method not in _READS if effect is None else effect,
-            timeout=timeout,
-            ok=ok,
+            writes=method not in _READS,
+            timeout=seconds,
+            ok=_OK,
             read_error=self._read_error,
             max_bytes=self._max_bytes,
         )
-        return await self._courier.deliver(call, scope.current())
 
     @staticmethod
     def learn_secret(secret: str) -> None:
@@ -158,6 +208,13 @@ def _body(json: Any, form: Mapping[str, str] | None) -> tuple[bytes | None, str]
     if json is None:
         return None, ""
     return codec.dumps(json, separators=(",", ":"), allow_nan=False).encode("ascii"), "application/json"
+
+
+def _object(response: HttpResponse) -> dict[str, Any]:
+    value = response.json()
+    if isinstance(value, dict):
+        return value
+    raise AnswerLost("VENDOR_ANSWER_INVALID", "The vendor answered a sign-in with something else than an object.")
 
 
 def _pairs(params: Mapping[str, Parameter]) -> list[tuple[str, str]]:

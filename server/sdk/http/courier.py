@@ -50,7 +50,7 @@ class Courier:
         try:
             return await self._deliver(call, scope)
         except ActionFailure as failure:
-            raise _after_writes(failure, scope) from None
+            raise scope.after_writes(failure) from None
 
     async def _deliver(self, call: Call, scope: CallScope) -> HttpResponse:
         ends = scope.deadline.at if call.timeout is None else monotonic() + call.timeout
@@ -158,16 +158,6 @@ def _settled(last: ActionFailure, doubt: ActionFailure | None) -> ActionFailure:
         vendor_status=last.failure.vendor_status or doubt.failure.vendor_status,
         vendor_message=last.failure.vendor_message or doubt.failure.vendor_message,
     )
-
-
-def _after_writes(failure: ActionFailure, scope: CallScope) -> ActionFailure:
-    """Returns the failure of a request that follows a write which was done: part of the action has happened."""
-    if not scope.wrote or scope.repeatable or failure.failure.effect != Effect.EFFECT_NONE:
-        return failure
-    partial = ActionFailure.of(failure.failure)
-    partial.failure.effect, partial.failure.retryable = Effect.EFFECT_APPLIED, False
-    partial.failure.ClearField("retry_after")
-    return partial
 
 
 def _location(response: HttpResponse, call: Call) -> str:

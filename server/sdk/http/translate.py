@@ -36,6 +36,18 @@ TROUBLE = (
 
 PASSING_STATUSES = frozenset({408, 429, 502, 503, 504})
 
+
+class AnswerLost(ActionFailure):
+    """A sign-in may have arrived and has no definite answer. Nothing of the action has happened."""
+
+    @classmethod
+    def told(cls, unknown: OutcomeUnknown) -> "AnswerLost":
+        """Returns what a sign-in of unknown outcome means for the action that needed it."""
+        inner = unknown.failure
+        reason = _meaning(inner.vendor_status)[0] if inner.vendor_status >= 300 else "VENDOR_UNAVAILABLE"
+        return cls(reason, inner.message, vendor_status=inner.vendor_status, vendor_message=inner.vendor_message)
+
+
 _CLIENT_ERRORS = {
     401: ("CREDENTIALS_REFUSED", "did not accept the credentials"),
     403: ("VENDOR_PERMISSION_DENIED", "does not permit this to the account of the connection"),

@@ -29,7 +29,7 @@ from server.gen.patchbay.v1 import catalog_pb2 as patchbay_dot_v1_dot_catalog__p
 from server.gen.patchbay.v1 import failure_pb2 as patchbay_dot_v1_dot_failure__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1dpatchbay/v1/connections.proto\x12\x0bpatchbay.v1\x1a\x1b\x62uf/validate/validate.proto\x1a\x1cgoogle/protobuf/struct.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x19patchbay/v1/catalog.proto\x1a\x19patchbay/v1/failure.proto\"\x16\n\x14ListProvidersRequest\"A\n\x15ListProvidersResponse\x12(\n\tproviders\x18\x01 \x03(\x0b\x32\x15.patchbay.v1.Provider\"X\n\x08Provider\x12\x10\n\x08provider\x18\x01 \x01(\t\x12\r\n\x05label\x18\x02 \x01(\t\x12+\n\x08settings\x18\x03 \x01(\x0b\x32\x19.patchbay.v1.ActionSchema\"\xa5\x01\n\x0e\x43onnectRequest\x12\x17\n\x06tenant\x18\x01 \x01(\tB\x07\xbaH\x04r\x02\x18\x64\x12\x1b\n\x08provider\x18\x02 \x01(\tB\t\xbaH\x06r\x04\x10\x01\x18\x32\x12\x34\n\x08settings\x18\x03 \x01(\x0b\x32\x17.google.protobuf.StructB\t\x80\x01\x01\xbaH\x03\xc8\x01\x01\x12\'\n\x05grant\x18\x04 \x01(\x0b\x32\x18.patchbay.v1.EgressGrant\"K\n\x0b\x45gressGrant\x12(\n\x10private_networks\x18\x01 \x03(\tB\x0e\xbaH\x0b\x92\x01\x08\x10\x14\"\x04r\x02\x18\x32\x12\x12\n\nplain_http\x18\x02 \x01(\x08\"e\n\x0f\x43onnectResponse\x12+\n\nconnection\x18\x01 \x01(\x0b\x32\x17.patchbay.v1.Connection\x12%\n\x07\x66\x61ilure\x18\x02 \x01(\x0b\x32\x14.patchbay.v1.Failure\"\x92\x02\n\nConnection\x12\n\n\x02id\x18\x01 \x01(\t\x12\x10\n\x08provider\x18\x02 \x01(\t\x12\x0e\n\x06tenant\x18\x03 \x01(\t\x12\x14\n\x0cinstance_url\x18\x04 \x01(\t\x12\x0e\n\x06\x61\x63tive\x18\x05 \x01(\x08\x12\x30\n\x0c\x63onnect_time\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12)\n\x08settings\x18\x07 \x01(\x0b\x32\x17.google.protobuf.Struct\x12\'\n\x05grant\x18\x08 \x01(\x0b\x32\x18.patchbay.v1.EgressGrant\x12*\n\x0clast_failure\x18\t \x01(\x0b\x32\x14.patchbay.v1.Failure\"M\n\x15TestConnectionRequest\x12\x17\n\x06tenant\x18\x01 \x01(\tB\x07\xbaH\x04r\x02\x18\x64\x12\x1b\n\x08provider\x18\x02 \x01(\tB\t\xbaH\x06r\x04\x10\x01\x18\x32\"l\n\x16TestConnectionResponse\x12+\n\nconnection\x18\x01 \x01(\x0b\x32\x17.patchbay.v1.Connection\x12%\n\x07\x66\x61ilure\x18\x02 \x01(\x0b\x32\x14.patchbay.v1.Failure\"I\n\x11\x44isconnectRequest\x12\x17\n\x06tenant\x18\x01 \x01(\tB\x07\xbaH\x04r\x02\x18\x64\x12\x1b\n\x08provider\x18\x02 \x01(\tB\t\xbaH\x06r\x04\x10\x01\x18\x32\"A\n\x12\x44isconnectResponse\x12+\n\nconnection\x18\x01 \x01(\x0b\x32\x17.patchbay.v1.Connection\"1\n\x16ListConnectionsRequest\x12\x17\n\x06tenant\x18\x01 \x01(\tB\x07\xbaH\x04r\x02\x18\x64\"G\n\x17ListConnectionsResponse\x12,\n\x0b\x63onnections\x18\x01 \x03(\x0b\x32\x17.patchbay.v1.Connection2\xc2\x03\n\x0b\x43onnections\x12[\n\rListProviders\x12!.patchbay.v1.ListProvidersRequest\x1a\".patchbay.v1.ListProvidersResponse\"\x03\x90\x02\x01\x12\x44\n\x07\x43onnect\x12\x1b.patchbay.v1.ConnectRequest\x1a\x1c.patchbay.v1.ConnectResponse\x12Y\n\x0eTestConnection\x12\".patchbay.v1.TestConnectionRequest\x1a#.patchbay.v1.TestConnectionResponse\x12R\n\nDisconnect\x12\x1e.patchbay.v1.DisconnectRequest\x1a\x1f.patchbay.v1.DisconnectResponse\"\x03\x90\x02\x02\x12\x61\n\x0fListConnections\x12#.patchbay.v1.ListConnectionsRequest\x1a$.patchbay.v1.ListConnectionsResponse\"\x03\x90\x02\x01\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1dpatchbay/v1/connections.proto\x12\x0bpatchbay.v1\x1a\x1b\x62uf/validate/validate.proto\x1a\x1cgoogle/protobuf/struct.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x19patchbay/v1/catalog.proto\x1a\x19patchbay/v1/failure.proto\"\x16\n\x14ListProvidersRequest\"A\n\x15ListProvidersResponse\x12(\n\tproviders\x18\x01 \x03(\x0b\x32\x15.patchbay.v1.Provider\"o\n\x08Provider\x12\x10\n\x08provider\x18\x01 \x01(\t\x12\r\n\x05label\x18\x02 \x01(\t\x12+\n\x08settings\x18\x03 \x01(\x0b\x32\x19.patchbay.v1.ActionSchema\x12\x15\n\rsign_in_field\x18\x04 \x01(\t\"\xa5\x01\n\x0e\x43onnectRequest\x12\x17\n\x06tenant\x18\x01 \x01(\tB\x07\xbaH\x04r\x02\x18\x64\x12\x1b\n\x08provider\x18\x02 \x01(\tB\t\xbaH\x06r\x04\x10\x01\x18\x32\x12\x34\n\x08settings\x18\x03 \x01(\x0b\x32\x17.google.protobuf.StructB\t\x80\x01\x01\xbaH\x03\xc8\x01\x01\x12\'\n\x05grant\x18\x04 \x01(\x0b\x32\x18.patchbay.v1.EgressGrant\"K\n\x0b\x45gressGrant\x12(\n\x10private_networks\x18\x01 \x03(\tB\x0e\xbaH\x0b\x92\x01\x08\x10\x14\"\x04r\x02\x18\x32\x12\x12\n\nplain_http\x18\x02 \x01(\x08\"e\n\x0f\x43onnectResponse\x12+\n\nconnection\x18\x01 \x01(\x0b\x32\x17.patchbay.v1.Connection\x12%\n\x07\x66\x61ilure\x18\x02 \x01(\x0b\x32\x14.patchbay.v1.Failure\"\xb1\x02\n\x12\x42\x65ginSignInRequest\x12\x17\n\x06tenant\x18\x01 \x01(\tB\x07\xbaH\x04r\x02\x18\x64\x12\x1b\n\x08provider\x18\x02 \x01(\tB\t\xbaH\x06r\x04\x10\x01\x18\x32\x12\x34\n\x08settings\x18\x03 \x01(\x0b\x32\x17.google.protobuf.StructB\t\x80\x01\x01\xbaH\x03\xc8\x01\x01\x12\'\n\x05grant\x18\x04 \x01(\x0b\x32\x18.patchbay.v1.EgressGrant\x12!\n\x0credirect_uri\x18\x05 \x01(\tB\x0b\xbaH\x08r\x06\x18\xd0\x0f\x88\x01\x01\x12/\n\x05state\x18\x06 \x01(\tB \xbaH\x1dr\x1b\x32\x19^[A-Za-z0-9._~-]{16,200}$\x12\x32\n\x0e\x63ode_challenge\x18\x07 \x01(\tB\x1a\xbaH\x17r\x15\x32\x13^[A-Za-z0-9_-]{43}$\"S\n\x13\x42\x65ginSignInResponse\x12\x15\n\rauthorize_url\x18\x01 \x01(\t\x12%\n\x07\x66\x61ilure\x18\x02 \x01(\x0b\x32\x14.patchbay.v1.Failure\"\x92\x02\n\nConnection\x12\n\n\x02id\x18\x01 \x01(\t\x12\x10\n\x08provider\x18\x02 \x01(\t\x12\x0e\n\x06tenant\x18\x03 \x01(\t\x12\x14\n\x0cinstance_url\x18\x04 \x01(\t\x12\x0e\n\x06\x61\x63tive\x18\x05 \x01(\x08\x12\x30\n\x0c\x63onnect_time\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12)\n\x08settings\x18\x07 \x01(\x0b\x32\x17.google.protobuf.Struct\x12\'\n\x05grant\x18\x08 \x01(\x0b\x32\x18.patchbay.v1.EgressGrant\x12*\n\x0clast_failure\x18\t \x01(\x0b\x32\x14.patchbay.v1.Failure\"M\n\x15TestConnectionRequest\x12\x17\n\x06tenant\x18\x01 \x01(\tB\x07\xbaH\x04r\x02\x18\x64\x12\x1b\n\x08provider\x18\x02 \x01(\tB\t\xbaH\x06r\x04\x10\x01\x18\x32\"l\n\x16TestConnectionResponse\x12+\n\nconnection\x18\x01 \x01(\x0b\x32\x17.patchbay.v1.Connection\x12%\n\x07\x66\x61ilure\x18\x02 \x01(\x0b\x32\x14.patchbay.v1.Failure\"I\n\x11\x44isconnectRequest\x12\x17\n\x06tenant\x18\x01 \x01(\tB\x07\xbaH\x04r\x02\x18\x64\x12\x1b\n\x08provider\x18\x02 \x01(\tB\t\xbaH\x06r\x04\x10\x01\x18\x32\"A\n\x12\x44isconnectResponse\x12+\n\nconnection\x18\x01 \x01(\x0b\x32\x17.patchbay.v1.Connection\"1\n\x16ListConnectionsRequest\x12\x17\n\x06tenant\x18\x01 \x01(\tB\x07\xbaH\x04r\x02\x18\x64\"G\n\x17ListConnectionsResponse\x12,\n\x0b\x63onnections\x18\x01 \x03(\x0b\x32\x17.patchbay.v1.Connection2\x99\x04\n\x0b\x43onnections\x12[\n\rListProviders\x12!.patchbay.v1.ListProvidersRequest\x1a\".patchbay.v1.ListProvidersResponse\"\x03\x90\x02\x01\x12\x44\n\x07\x43onnect\x12\x1b.patchbay.v1.ConnectRequest\x1a\x1c.patchbay.v1.ConnectResponse\x12U\n\x0b\x42\x65ginSignIn\x12\x1f.patchbay.v1.BeginSignInRequest\x1a .patchbay.v1.BeginSignInResponse\"\x03\x90\x02\x01\x12Y\n\x0eTestConnection\x12\".patchbay.v1.TestConnectionRequest\x1a#.patchbay.v1.TestConnectionResponse\x12R\n\nDisconnect\x12\x1e.patchbay.v1.DisconnectRequest\x1a\x1f.patchbay.v1.DisconnectResponse\"\x03\x90\x02\x02\x12\x61\n\x0fListConnections\x12#.patchbay.v1.ListConnectionsRequest\x1a$.patchbay.v1.ListConnectionsResponse\"\x03\x90\x02\x01\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -44,6 +44,18 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_CONNECTREQUEST'].fields_by_name['settings']._serialized_options = b'\200\001\001\272H\003\310\001\001'
   _globals['_EGRESSGRANT'].fields_by_name['private_networks']._loaded_options = None
   _globals['_EGRESSGRANT'].fields_by_name['private_networks']._serialized_options = b'\272H\013\222\001\010\020\024\"\004r\002\0302'
+  _globals['_BEGINSIGNINREQUEST'].fields_by_name['tenant']._loaded_options = None
+  _globals['_BEGINSIGNINREQUEST'].fields_by_name['tenant']._serialized_options = b'\272H\004r\002\030d'
+  _globals['_BEGINSIGNINREQUEST'].fields_by_name['provider']._loaded_options = None
+  _globals['_BEGINSIGNINREQUEST'].fields_by_name['provider']._serialized_options = b'\272H\006r\004\020\001\0302'
+  _globals['_BEGINSIGNINREQUEST'].fields_by_name['settings']._loaded_options = None
+  _globals['_BEGINSIGNINREQUEST'].fields_by_name['settings']._serialized_options = b'\200\001\001\272H\003\310\001\001'
+  _globals['_BEGINSIGNINREQUEST'].fields_by_name['redirect_uri']._loaded_options = None
+  _globals['_BEGINSIGNINREQUEST'].fields_by_name['redirect_uri']._serialized_options = b'\272H\010r\006\030\320\017\210\001\001'
+  _globals['_BEGINSIGNINREQUEST'].fields_by_name['state']._loaded_options = None
+  _globals['_BEGINSIGNINREQUEST'].fields_by_name['state']._serialized_options = b'\272H\035r\0332\031^[A-Za-z0-9._~-]{16,200}$'
+  _globals['_BEGINSIGNINREQUEST'].fields_by_name['code_challenge']._loaded_options = None
+  _globals['_BEGINSIGNINREQUEST'].fields_by_name['code_challenge']._serialized_options = b'\272H\027r\0252\023^[A-Za-z0-9_-]{43}$'
   _globals['_TESTCONNECTIONREQUEST'].fields_by_name['tenant']._loaded_options = None
   _globals['_TESTCONNECTIONREQUEST'].fields_by_name['tenant']._serialized_options = b'\272H\004r\002\030d'
   _globals['_TESTCONNECTIONREQUEST'].fields_by_name['provider']._loaded_options = None
@@ -56,6 +68,8 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_LISTCONNECTIONSREQUEST'].fields_by_name['tenant']._serialized_options = b'\272H\004r\002\030d'
   _globals['_CONNECTIONS'].methods_by_name['ListProviders']._loaded_options = None
   _globals['_CONNECTIONS'].methods_by_name['ListProviders']._serialized_options = b'\220\002\001'
+  _globals['_CONNECTIONS'].methods_by_name['BeginSignIn']._loaded_options = None
+  _globals['_CONNECTIONS'].methods_by_name['BeginSignIn']._serialized_options = b'\220\002\001'
   _globals['_CONNECTIONS'].methods_by_name['Disconnect']._loaded_options = None
   _globals['_CONNECTIONS'].methods_by_name['Disconnect']._serialized_options = b'\220\002\002'
   _globals['_CONNECTIONS'].methods_by_name['ListConnections']._loaded_options = None
@@ -65,27 +79,31 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_LISTPROVIDERSRESPONSE']._serialized_start=216
   _globals['_LISTPROVIDERSRESPONSE']._serialized_end=281
   _globals['_PROVIDER']._serialized_start=283
-  _globals['_PROVIDER']._serialized_end=371
-  _globals['_CONNECTREQUEST']._serialized_start=374
-  _globals['_CONNECTREQUEST']._serialized_end=539
-  _globals['_EGRESSGRANT']._serialized_start=541
-  _globals['_EGRESSGRANT']._serialized_end=616
-  _globals['_CONNECTRESPONSE']._serialized_start=618
-  _globals['_CONNECTRESPONSE']._serialized_end=719
-  _globals['_CONNECTION']._serialized_start=722
-  _globals['_CONNECTION']._serialized_end=996
-  _globals['_TESTCONNECTIONREQUEST']._serialized_start=998
-  _globals['_TESTCONNECTIONREQUEST']._serialized_end=1075
-  _globals['_TESTCONNECTIONRESPONSE']._serialized_start=1077
-  _globals['_TESTCONNECTIONRESPONSE']._serialized_end=1185
-  _globals['_DISCONNECTREQUEST']._serialized_start=1187
-  _globals['_DISCONNECTREQUEST']._serialized_end=1260
-  _globals['_DISCONNECTRESPONSE']._serialized_start=1262
-  _globals['_DISCONNECTRESPONSE']._serialized_end=1327
-  _globals['_LISTCONNECTIONSREQUEST']._serialized_start=1329
-  _globals['_LISTCONNECTIONSREQUEST']._serialized_end=1378
-  _globals['_LISTCONNECTIONSRESPONSE']._serialized_start=1380
-  _globals['_LISTCONNECTIONSRESPONSE']._serialized_end=1451
-  _globals['_CONNECTIONS']._serialized_start=1454
-  _globals['_CONNECTIONS']._serialized_end=1904
+  _globals['_PROVIDER']._serialized_end=394
+  _globals['_CONNECTREQUEST']._serialized_start=397
+  _globals['_CONNECTREQUEST']._serialized_end=562
+  _globals['_EGRESSGRANT']._serialized_start=564
+  _globals['_EGRESSGRANT']._serialized_end=639
+  _globals['_CONNECTRESPONSE']._serialized_start=641
+  _globals['_CONNECTRESPONSE']._serialized_end=742
+  _globals['_BEGINSIGNINREQUEST']._serialized_start=745
+  _globals['_BEGINSIGNINREQUEST']._serialized_end=1050
+  _globals['_BEGINSIGNINRESPONSE']._serialized_start=1052
+  _globals['_BEGINSIGNINRESPONSE']._serialized_end=1135
+  _globals['_CONNECTION']._serialized_start=1138
+  _globals['_CONNECTION']._serialized_end=1412
+  _globals['_TESTCONNECTIONREQUEST']._serialized_start=1414
+  _globals['_TESTCONNECTIONREQUEST']._serialized_end=1491
+  _globals['_TESTCONNECTIONRESPONSE']._serialized_start=1493
+  _globals['_TESTCONNECTIONRESPONSE']._serialized_end=1601
+  _globals['_DISCONNECTREQUEST']._serialized_start=1603
+  _globals['_DISCONNECTREQUEST']._serialized_end=1676
+  _globals['_DISCONNECTRESPONSE']._serialized_start=1678
+  _globals['_DISCONNECTRESPONSE']._serialized_end=1743
+  _globals['_LISTCONNECTIONSREQUEST']._serialized_start=1745
+  _globals['_LISTCONNECTIONSREQUEST']._serialized_end=1794
+  _globals['_LISTCONNECTIONSRESPONSE']._serialized_start=1796
+  _globals['_LISTCONNECTIONSRESPONSE']._serialized_end=1867
+  _globals['_CONNECTIONS']._serialized_start=1870
+  _globals['_CONNECTIONS']._serialized_end=2407
 # @@protoc_insertion_point(module_scope)

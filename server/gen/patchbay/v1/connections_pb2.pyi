@@ -72,10 +72,15 @@ class Provider(_message.Message):
     PROVIDER_FIELD_NUMBER: _builtins.int
     LABEL_FIELD_NUMBER: _builtins.int
     SETTINGS_FIELD_NUMBER: _builtins.int
+    SIGN_IN_FIELD_FIELD_NUMBER: _builtins.int
     provider: _builtins.str
     """Name, such as `tacticalrmm`."""
     label: _builtins.str
     """Name as people know it."""
+    sign_in_field: _builtins.str
+    """Path of the setting that takes the AuthorizationCode of a sign-in in the browser, such as `sign_in`. Empty: the
+    provider has no sign-in.
+    """
     @_builtins.property
     def settings(self) -> _catalog_pb2.ActionSchema:
         """Schema of `ConnectRequest.settings`. Secret fields carry `writeOnly`."""
@@ -86,10 +91,11 @@ class Provider(_message.Message):
         provider: _builtins.str = ...,
         label: _builtins.str = ...,
         settings: _catalog_pb2.ActionSchema | None = ...,
+        sign_in_field: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["settings", b"settings"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["label", b"label", "provider", b"provider", "settings", b"settings"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["label", b"label", "provider", b"provider", "settings", b"settings", "sign_in_field", b"sign_in_field"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -190,6 +196,86 @@ class ConnectResponse(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___ConnectResponse: _TypeAlias = ConnectResponse  # noqa: Y015
+
+@_typing.final
+class BeginSignInRequest(_message.Message):
+    """Asks where to sign in."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    TENANT_FIELD_NUMBER: _builtins.int
+    PROVIDER_FIELD_NUMBER: _builtins.int
+    SETTINGS_FIELD_NUMBER: _builtins.int
+    GRANT_FIELD_NUMBER: _builtins.int
+    REDIRECT_URI_FIELD_NUMBER: _builtins.int
+    STATE_FIELD_NUMBER: _builtins.int
+    CODE_CHALLENGE_FIELD_NUMBER: _builtins.int
+    tenant: _builtins.str
+    """Tenant, as in ConnectRequest."""
+    provider: _builtins.str
+    """Provider."""
+    redirect_uri: _builtins.str
+    """Address that the vendor sends the browser back to, such as `http://127.0.0.1:49200/`. It must be one that the app
+    at the vendor allows.
+    """
+    state: _builtins.str
+    """Random text that comes back with the code. Compare it: another one means that somebody else began the sign-in."""
+    code_challenge: _builtins.str
+    """PKCE challenge, S256 of the verifier (RFC 7636 section 4.2)."""
+    @_builtins.property
+    def settings(self) -> _struct_pb2.Struct:
+        """Settings as for Connect, without what the sign-in will give."""
+
+    @_builtins.property
+    def grant(self) -> Global___EgressGrant:
+        """What the connection may reach, as in ConnectRequest."""
+
+    def __init__(
+        self,
+        *,
+        tenant: _builtins.str = ...,
+        provider: _builtins.str = ...,
+        settings: _struct_pb2.Struct | None = ...,
+        grant: Global___EgressGrant | None = ...,
+        redirect_uri: _builtins.str = ...,
+        state: _builtins.str = ...,
+        code_challenge: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["grant", b"grant", "settings", b"settings"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["code_challenge", b"code_challenge", "grant", b"grant", "provider", b"provider", "redirect_uri", b"redirect_uri", "settings", b"settings", "state", b"state", "tenant", b"tenant"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___BeginSignInRequest: _TypeAlias = BeginSignInRequest  # noqa: Y015
+
+@_typing.final
+class BeginSignInResponse(_message.Message):
+    """Where to sign in."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    AUTHORIZE_URL_FIELD_NUMBER: _builtins.int
+    FAILURE_FIELD_NUMBER: _builtins.int
+    authorize_url: _builtins.str
+    """Address for the browser. Empty: see `failure`."""
+    @_builtins.property
+    def failure(self) -> _failure_pb2.Failure:
+        """Why there is none."""
+
+    def __init__(
+        self,
+        *,
+        authorize_url: _builtins.str = ...,
+        failure: _failure_pb2.Failure | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["failure", b"failure"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["authorize_url", b"authorize_url", "failure", b"failure"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___BeginSignInResponse: _TypeAlias = BeginSignInResponse  # noqa: Y015
 
 @_typing.final
 class Connection(_message.Message):

@@ -13,11 +13,11 @@ import uvloop
 from server import logs
 from server.composition import House, Register, all_modules, build, master_keys
 from server.core.administration import ensure_bootstrap_key
-from server.core.vault import Rotation, rotate_secrets
+from server.core.vault import RotatableSecrets, Rotation, rotate_secrets
 from server.edge.server import Door
 from server.services import door
 from server.settings import Settings
-from server.store.credentials import CredentialRows, SystemSecretRows
+from server.store.credentials import CredentialRows, SystemSecretRows, TokenSecrets
 from server.store.database import Database
 from server.store.embedded import EmbeddedPostgres
 from server.store.migrate import migrate as migrate_database
@@ -189,7 +189,8 @@ async def _rotate(settings: Settings) -> Rotation:
     postgres, dsn = await _database(settings)
     database = await Database.open(dsn)
     try:
-        return await rotate_secrets(master_keys(settings), [CredentialRows(database), SystemSecretRows(database)])
+        tables: list[RotatableSecrets] = [CredentialRows(database), TokenSecrets(database), SystemSecretRows(database)]
+        return await rotate_secrets(master_keys(settings), tables)
     finally:
         await database.close()
         if postgres is not None:

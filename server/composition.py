@@ -12,6 +12,7 @@ from uuid import uuid4
 from server import modules as builtin
 from server.core.availability import Availabilities
 from server.core.catalog import Catalog
+from server.core.connection_tokens import ConnectionTokens
 from server.core.connections import Connections
 from server.core.execution import Executor
 from server.core.handling import Handling
@@ -45,6 +46,7 @@ from server.store.invocations import Invocations
 from server.store.listen import Listener
 from server.store.locks import Locks
 from server.store.tenants import Tenants as TenantStore
+from server.store.tokens import TokenRows
 from server.store.upkeep import Upkeep as UpkeepStore
 
 ENTRY_POINTS = "patchbay.modules"
@@ -115,7 +117,8 @@ class House:
     @cached_property
     def connections(self) -> Connections:
         """The connections of tenants, and their vendor clients."""
-        return Connections(self.registry, self.integrations, self.vault, self.http)
+        tokens = ConnectionTokens(TokenRows(self.database), self.vault, self.locks)
+        return Connections(self.registry, self.integrations, self.vault, self.http, tokens)
 
     @cached_property
     def availabilities(self) -> Availabilities:

@@ -21,6 +21,7 @@ from server.sdk.failures import ActionFailure
 from server.sdk.http import EgressGrant
 from server.sdk.masking import Masker
 from server.sdk.scope import CallScope, entered
+from server.sdk.tokens import TokenKeeper
 
 _CHECK_SECONDS: Final = 30.0
 _ANSWER_SECONDS: Final = 1.0  # kept back from the caller's patience for storing and answering
@@ -55,8 +56,17 @@ async def ask_vendor(
     connection: StoredConnection,
     settings: Message,
     patience: float | None,
+    tokens: TokenKeeper | None = None,
 ) -> None:
     """Makes a client of its own and asks the vendor whether it accepts the credentials.
+
+    Args:
+        clients: Makes the client.
+        module: The module.
+        connection: The connection, stored or not.
+        settings: Its settings.
+        patience: Seconds that the caller waits. None: it did not say.
+        tokens: Where tokens are kept that the vendor gives meanwhile. None: with the stored connection.
 
     Raises:
         ActionFailure: It does not, cannot be reached, or took longer than 30 s or the caller's patience.
@@ -66,7 +76,7 @@ async def ask_vendor(
     seconds = _seconds(patience)
     try:
         async with asyncio.timeout(seconds), entered(CallScope(Deadline.after(seconds), masker)):
-            await _check(clients, module, connection, settings)
+            await _check(clients.make(module, connection, settings, tokens), module)
     except ActionFailure as failed:
         raise ActionFailure.of(_masked(failed.failure, masker)) from None
     except TimeoutError:
@@ -78,10 +88,7 @@ async def ask_vendor(
         raise ActionFailure("INTERNAL", message) from None
 
 
-async def _check(
-    clients: VendorClients, module: RegisteredModule, connection: StoredConnection, settings: Message
-) -> None:
-    client = clients.make(module, connection, settings)
+async def _check(client: Any, module: RegisteredModule) -> None:
     try:
         if module.module.check is not None:
             await module.module.check(client)

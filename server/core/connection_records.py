@@ -19,6 +19,7 @@ NOTIFY_CHANNEL: Final = "patchbay_availability"
 """PostgreSQL notifies here with the id of a tenant whose connections changed."""
 
 _PURPOSE: Final = "connection settings"
+_DAMAGED: Final = "The stored credentials cannot be read."
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,16 +52,27 @@ class StoredConnection:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class SealedTokens:
+    """A token set as it is stored; `lifetime` and `remaining` of its access token in seconds."""
+
+    sealed: Sealed
+    lifetime: float
+    remaining: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class AcceptedConnection:
     """What the vendor accepted and is to be stored.
 
     Attributes:
         connection: Id, provider, address, settings and grant count; its id only when there is no row yet.
         seal: Encrypts the settings for the id that the row has in the end.
+        seal_tokens: The same for tokens that the vendor gave meanwhile. None: it gave none.
     """
 
     connection: StoredConnection
     seal: Callable[[str], Sealed]
+    seal_tokens: Callable[[str], SealedTokens] | None = None
 
 
 class ConnectionStore(Protocol):
@@ -73,7 +85,7 @@ class ConnectionStore(Protocol):
         """Returns the tenant's connections by provider."""
 
     async def save(self, accepted: AcceptedConnection) -> StoredConnection:
-        """Stores or replaces a connection and its credentials in one transaction: active, connected now."""
+        """Stores or replaces a connection, credentials and tokens in one transaction: active, connected now."""
 
     async def record_test(
         self, connection: StoredConnection, failure: failure_pb2.Failure | None
@@ -81,7 +93,7 @@ class ConnectionStore(Protocol):
         """Records a test of that revision; None when the connection has changed meanwhile."""
 
     async def deactivate(self, tenant: str, provider: str) -> StoredConnection | None:
-        """Makes a connection inactive and deletes its credentials; None when there is none."""
+        """Makes a connection inactive and deletes its credentials and tokens; None when there is none."""
 
 
 def demand_active(connection: StoredConnection, label: str) -> None:
@@ -102,15 +114,23 @@ def open_settings(
     """Returns the settings of a connection; raises ActionFailure when they cannot be read."""
     if sealed is None:
         raise _unreadable("No credentials are stored for the connection.")
+    plain = unsealed(vault, sealed, settings_context(connection.tenant, connection.id))
     try:
-        plain = vault.unseal(sealed, settings_context(connection.tenant, connection.id))
         return contract_of(module).message_class.FromString(plain)
+    except DecodeError:
+        raise _unreadable(_DAMAGED) from None
+
+
+def unsealed(vault: Vault, sealed: Sealed, context: SecretContext) -> bytes:
+    """Returns what was sealed for a connection; raises ActionFailure when it cannot be read."""
+    try:
+        return vault.unseal(sealed, context)
     except MasterKeyUnknown as error:
         message = f"The credentials were encrypted by master key `{error.key_id}`, which the server does not have."
         remedy = f"Have an operator add the master key `{error.key_id}`, or connect again."
         raise ActionFailure("INTEGRATION_MISCONFIGURED", message, remedy=remedy) from None
-    except (SecretUnreadable, DecodeError):
-        raise _unreadable("The stored credentials cannot be read.") from None
+    except SecretUnreadable:
+        raise _unreadable(_DAMAGED) from None
 
 
 def settings_context(tenant: str, connection_id: str) -> SecretContext:

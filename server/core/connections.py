@@ -25,13 +25,17 @@ from server.core.connection_records import (
     open_settings,
     seal_settings,
 )
+from server.core.connection_tokens import ConnectionTokens, seal_tokens
 from server.core.refusals import Refusal
 from server.core.registry import RegisteredModule, Registry
+from server.core.signing_in import sign_in_address, sign_in_field
 from server.core.vault import Vault
 from server.core.vendor_clients import NOTHING_TO_CONNECT, ActiveConnection, VendorClients
 from server.gen.patchbay.v1 import catalog_pb2, connections_pb2
 from server.sdk.failures import ActionFailure
 from server.sdk.http import HttpPool
+from server.sdk.module import SignIn
+from server.sdk.tokens import MemoryTokens, TokenSet
 
 __all__ = ["NOTIFY_CHANNEL", "ActiveConnection", "Connections", "StoredConnection"]
 
@@ -47,7 +51,7 @@ class Connections:
         store: Where connections are stored.
         vault: Encrypts their settings.
         http: Where vendor clients get their HTTP client from.
-        clients: The clients in use. None: made here.
+        tokens: The tokens of stored connections.
     """
 
     def __init__(
@@ -56,13 +60,13 @@ class Connections:
         store: ConnectionStore,
         vault: Vault,
         http: HttpPool,
-        *,
-        clients: VendorClients | None = None,
+        tokens: ConnectionTokens,
     ) -> None:
         self._registry = registry
         self._store = store
         self._vault = vault
-        self._clients = clients or VendorClients(store, vault, http)
+        self._tokens = tokens
+        self._clients = VendorClients(store, vault, http, tokens)
 
     async def client(self, tenant: str, module: RegisteredModule) -> ActiveConnection:
         """Returns the connection that an execution uses; from memory while fresh.
@@ -83,7 +87,8 @@ class Connections:
         self._clients.forget_all()
 
     async def aclose(self) -> None:
-        """Closes the clients."""
+        """Closes the clients, after renewals of their tokens that are under way."""
+        await self._tokens.aclose()
         await self._clients.aclose()
 
     def list_providers(self) -> Sequence[connections_pb2.Provider]:
@@ -97,6 +102,7 @@ class Connections:
                     bundled_json=contract.schema.bundled_json,
                     inlined_json=contract.schema.inlined_json,
                 ),
+                sign_in_field=sign_in_field(one),
             )
             for one in self._registry.modules.values()
             if (contract := one.definition.connection) is not None
@@ -136,15 +142,44 @@ class Connections:
         module = self._module(provider)
         message = parsed(module, settings, grant)
         candidate = await self._candidate(tenant, module, message, grant)
-        await ask_vendor(self._clients, module, candidate, message, patience)
-        stored = await self._store.save(
-            AcceptedConnection(
-                connection=candidate,
-                seal=lambda connection_id: seal_settings(self._vault, tenant, connection_id, message),
-            )
-        )
+        tokens = MemoryTokens()
+        await ask_vendor(self._clients, module, candidate, message, patience, tokens)
+        stored = await self._store.save(self._accepted(candidate, message, tokens.stored))
         self.forget(tenant)
         return stored
+
+    def _accepted(self, candidate: StoredConnection, message: Message, tokens: TokenSet | None) -> AcceptedConnection:
+        vault, tenant = self._vault, candidate.tenant
+        return AcceptedConnection(
+            connection=candidate,
+            seal=lambda connection_id: seal_settings(vault, tenant, connection_id, message),
+            seal_tokens=(lambda connection_id: seal_tokens(vault, tenant, connection_id, tokens)) if tokens else None,
+        )
+
+    def begin_sign_in(
+        self,
+        caller: Caller,
+        provider: str,
+        settings: Struct,
+        grant: connections_pb2.EgressGrant,
+        sign_in: SignIn,
+    ) -> str:
+        """Returns the address at which a person signs in to the vendor. Nothing is sent or stored.
+
+        Args:
+            caller: Who connects; needs `connections.grant` to grant anything.
+            provider: Provider.
+            settings: Settings, without what the sign-in will give.
+            grant: What the connection may reach beside public https addresses.
+            sign_in: What the address must hold.
+
+        Raises:
+            Refusal: PERMISSION_DENIED, PROVIDER_UNKNOWN, or INPUT_INVALID with the fields at fault.
+            ActionFailure: The vendor's address cannot be used.
+        """
+        if grant.private_networks or grant.plain_http:
+            caller.demand(GRANT_PERMISSION)
+        return sign_in_address(self._module(provider), settings, grant, sign_in)
 
     async def test(self, tenant: str, provider: str, *, patience: float | None = None) -> StoredConnection:
         """Tests the stored credentials at the vendor and returns the connection; `last_failure` is the result.

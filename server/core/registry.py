@@ -13,6 +13,7 @@ from google.protobuf.message import Message
 
 from server.contract.definitions import ActionDefinition, ModuleDefinition
 from server.contract.reader import ContractError, read_module
+from server.contract.signing_in import sign_in_fields
 from server.core.refusals import Refusal
 from server.sdk.context import ActionContext
 from server.sdk.module import Handler, IntegrationModule, Probe
@@ -119,6 +120,7 @@ def _bind(registered: RegisteredModule) -> Iterable[RegisteredAction]:
     defects += [f"probe for unknown action `{name}`" for name in _unknown_probes(registered)]
     if definition.connection is not None and module.connect is None:
         defects.append("the contract declares a connection, the module has no `connect`")
+    defects += _sign_in_defects(registered)
     for name in sorted(wanted.keys() & handlers):
         defects += _type_defects(handlers[name], wanted[name])
     if defects:
@@ -130,6 +132,16 @@ def _bind(registered: RegisteredModule) -> Iterable[RegisteredAction]:
 def _unknown_probes(registered: RegisteredModule) -> list[str]:
     known = {action.id for action in registered.definition.actions}
     return sorted(set(registered.module.probes) - known)
+
+
+def _sign_in_defects(registered: RegisteredModule) -> list[str]:
+    connection, hook = registered.definition.connection, registered.module.sign_in
+    fields = list(sign_in_fields(connection.descriptor)) if connection else []
+    if len(fields) > 1:
+        return [f"a connection takes one AuthorizationCode, not {' and '.join(fields)}"]
+    if hook is None and fields:
+        return [f"`{fields[0]}` takes an AuthorizationCode, the module has no `sign_in`"]
+    return ["the module has `sign_in`, no setting takes an AuthorizationCode"] if hook and not fields else []
 
 
 def _type_defects(handler: Handler, action: ActionDefinition) -> list[str]:

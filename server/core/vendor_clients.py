@@ -19,11 +19,13 @@ from server.core.connection_records import (
     egress_of,
     open_settings,
 )
+from server.core.connection_tokens import ConnectionTokens, TokenOwner
 from server.core.registry import RegisteredModule
 from server.core.vault import Vault
 from server.sdk.failures import ActionFailure
 from server.sdk.http import HttpPool
 from server.sdk.module import ConnectionScope
+from server.sdk.tokens import TokenKeeper
 
 _log = structlog.get_logger(__name__)
 _Key = tuple[str, str]
@@ -65,6 +67,7 @@ class VendorClients:
         store: Where connections are stored.
         vault: Decrypts their settings.
         http: Where clients get their HTTP client from.
+        tokens: The tokens of stored connections.
         fresh_for: Seconds that an answer is used without asking, at most 5, so that a lost notification does
             little harm.
         capacity: Clients kept, the least recently used leave first.
@@ -76,6 +79,7 @@ class VendorClients:
         store: ConnectionStore,
         vault: Vault,
         http: HttpPool,
+        tokens: ConnectionTokens,
         *,
         fresh_for: float = 5.0,
         capacity: int = 2_000,
@@ -84,6 +88,7 @@ class VendorClients:
         self._store = store
         self._vault = vault
         self._http = http
+        self._tokens = tokens
         self._fresh_for = min(fresh_for, 5.0)
         self._capacity = capacity
         self._clock = clock
@@ -132,13 +137,26 @@ class VendorClients:
         await asyncio.sleep(0)
         await asyncio.gather(*self._closing)
 
-    def make(self, module: RegisteredModule, connection: StoredConnection, settings: Message) -> Any:
-        """Returns a new client of the module; nothing is sent."""
+    def make(
+        self,
+        module: RegisteredModule,
+        connection: StoredConnection,
+        settings: Message,
+        tokens: TokenKeeper | None = None,
+    ) -> Any:
+        """Returns a new client of the module; nothing is sent. `tokens`: None for those of a stored connection."""
         if module.module.connect is None:
             raise TypeError(f"{module.definition.group_key} has no `connect`")
         http = self._http.client(egress_of(connection.grant))
+        owner = TokenOwner(connection.tenant, connection.id, connection.revision)
         return module.module.connect(
-            ConnectionScope(tenant=connection.tenant, connection_id=connection.id, settings=settings, http=http)
+            ConnectionScope(
+                tenant=connection.tenant,
+                connection_id=connection.id,
+                settings=settings,
+                http=http,
+                tokens=tokens or self._tokens.keeper(owner),
+            )
         )
 
     async def _load(self, key: _Key, module: RegisteredModule) -> ActiveConnection:

@@ -8,6 +8,7 @@ from server.core.tenancy import Tenants
 from server.edge.rpc import CallInfo
 from server.gen.patchbay.v1 import connections_pb2 as pb
 from server.sdk.failures import ActionFailure
+from server.sdk.module import SignIn
 
 
 class ConnectionsServicer:
@@ -38,6 +39,19 @@ class ConnectionsServicer:
             call.outcome, call.reason = "FAILED", refused.failure.reason
             return pb.ConnectResponse(failure=refused.failure)
         return pb.ConnectResponse(connection=_connection(stored))
+
+    async def begin_sign_in(self, request: pb.BeginSignInRequest, call: CallInfo) -> pb.BeginSignInResponse:
+        """Says where a person signs in to the vendor."""
+        await self._tenant(call, request.tenant)
+        sign_in = SignIn(redirect_uri=request.redirect_uri, state=request.state, code_challenge=request.code_challenge)
+        try:
+            address = self._connections.begin_sign_in(
+                call.caller, request.provider, request.settings, request.grant, sign_in
+            )
+        except ActionFailure as refused:
+            call.outcome, call.reason = "FAILED", refused.failure.reason
+            return pb.BeginSignInResponse(failure=refused.failure)
+        return pb.BeginSignInResponse(authorize_url=address)
 
     async def test_connection(self, request: pb.TestConnectionRequest, call: CallInfo) -> pb.TestConnectionResponse:
         """Tests the stored credentials."""

@@ -63,7 +63,7 @@ class IntegrationModule(Generic[S, C]):
             settings, never per call. Must not send anything. None: the module needs no connection.
         check: Asks the vendor whether it accepts the credentials; raises ActionFailure when it does not.
         instance_url: Returns the normalized address of the vendor from settings; raises ActionFailure with `field`.
-        sign_in: Returns the address at which a person signs in, from settings whose AuthorizationCode means nothing yet;
+        sign_in: Returns the address at which a person signs in, from settings whose AuthorizationCode is a dummy;
             see `authorize_url`. For connection messages with one field of that type, and only for them.
         probes: By action id, reads that can prove what happened.
         descriptor_set: Serialized FileDescriptorSet with comments, for modules outside this repository.

@@ -194,9 +194,7 @@ class AccessTokens:
             if failure.failure.reason == "CREDENTIALS_EXPIRED":
                 return await self._after_refusal(failure, turn, old)
             raise
-        fresh = _token_set(answer, old, began)
-        await turn.keep(fresh)
-        return fresh
+        return await turn.keep(_token_set(answer, old, began))
 
     async def _after_refusal(self, failure: ActionFailure, turn: TokenTurn, old: TokenSet) -> TokenSet:
         """Returns tokens that were stored after all by a renewal that was taken for dead; else raises."""

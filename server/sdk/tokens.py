@@ -39,15 +39,15 @@ class TokenSet:
 
 
 class TokenTurn(Protocol):
-    """The right to renew the tokens of a connection; one holder across replicas.
+    """The right to renew the tokens of a connection; one holder across replicas."""
 
-    Attributes:
-        stored: The tokens as they are now. None: there are none.
-        interrupted: Whether an earlier renewal began and nobody knows how it ended.
-    """
+    @property
+    def stored(self) -> TokenSet | None:
+        """The tokens as they are now; None: there are none."""
 
-    stored: TokenSet | None
-    interrupted: bool
+    @property
+    def interrupted(self) -> bool:
+        """Whether an earlier renewal began and nobody knows how it ended."""
 
     async def begin(self, old: TokenSet) -> None:
         """Records that a renewal is under way; to be called before its first byte leaves. `old` stays stored."""
@@ -55,8 +55,8 @@ class TokenTurn(Protocol):
     async def undo(self) -> None:
         """Takes the record back: the vendor certainly changed nothing."""
 
-    async def keep(self, fresh: TokenSet) -> None:
-        """Stores the new tokens. Returns when they are durable; nobody may use them before that."""
+    async def keep(self, fresh: TokenSet) -> TokenSet:
+        """Stores the new tokens and returns those that are durable now; nobody may use others."""
 
 
 class TokenKeeper(Protocol):
@@ -96,6 +96,7 @@ class MemoryTokens:
     async def undo(self) -> None:
         """Takes nothing back."""
 
-    async def keep(self, fresh: TokenSet) -> None:
+    async def keep(self, fresh: TokenSet) -> TokenSet:
         """Keeps the new tokens."""
         self.stored = fresh
+        return fresh

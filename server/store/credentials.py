@@ -1,12 +1,13 @@
-"""Encrypted secrets: tables `connection_credentials` and `system_secrets`. Nothing here can decrypt them."""
+"""Encrypted secrets: `connection_credentials`, `connection_tokens`, `system_secrets`. Nothing here can decrypt them."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, Final
 
 import asyncpg
 
 from server.core.connection_records import settings_context
-from server.core.vault import FINGERPRINT_CONTEXT, Sealed, StoredSecret
+from server.core.connection_tokens import token_context
+from server.core.vault import FINGERPRINT_CONTEXT, Sealed, SecretContext, StoredSecret
 from server.store.database import Connection, Database
 
 SEALED_COLUMNS: Final = "c.key_id, c.key_nonce, c.wrapped_key, c.nonce, c.ciphertext"
@@ -20,12 +21,12 @@ _STORE: Final = """
         nonce = excluded.nonce, ciphertext = excluded.ciphertext
 """
 _STALE: Final = f"""
-    SELECT c.tenant, c.integration_id, {SEALED_COLUMNS} FROM connection_credentials c
+    SELECT c.tenant, c.integration_id, {SEALED_COLUMNS} FROM %s c
     WHERE c.key_id <> $1 AND ($2::uuid IS NULL OR (c.tenant, c.integration_id) > ($2, $3::uuid))
     ORDER BY c.tenant, c.integration_id LIMIT $4
 """
 _REWRAP: Final = """
-    UPDATE connection_credentials c
+    UPDATE %s c
     SET key_id = n.key_id, key_nonce = n.key_nonce, wrapped_key = n.wrapped_key
     FROM unnest($1::uuid[], $2::uuid[], $3::bytea[], $4::text[], $5::bytea[], $6::bytea[])
         AS n (tenant, integration_id, before, key_id, key_nonce, wrapped_key)
@@ -45,17 +46,20 @@ _REWRAP_OWN: Final = """
 """
 
 
-class CredentialRows:
-    """Credentials of connections, for rotation: all tenants."""
+class _ConnectionSecrets:
+    """One table with a secret of each connection, for rotation: all tenants."""
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, table: str, context: Callable[[str, str], SecretContext]) -> None:
         self._database = database
+        self._stale = _STALE % table
+        self._rewrap = _REWRAP % table
+        self._context = context
 
     async def wrapped_by_others(self, key_id: str, after: tuple[Any, ...] | None, limit: int) -> Sequence[StoredSecret]:
         """Returns rows that another master key wrapped, by tenant and connection."""
         async with self._database.system() as connection:
-            rows = await connection.fetch(_STALE, key_id, *(after or (None, None)), limit)
-        return [_secret(row) for row in rows]
+            rows = await connection.fetch(self._stale, key_id, *(after or (None, None)), limit)
+        return [self._secret(row) for row in rows]
 
     async def rewrap(self, changes: Sequence[tuple[StoredSecret, Sealed]]) -> int:
         """Replaces the wrapping of rows that are still as they were read; returns how many."""
@@ -66,7 +70,25 @@ class CredentialRows:
             for column, value in zip(columns, values, strict=True):
                 column.append(value)
         async with self._database.system() as connection:
-            return _count(await connection.execute(_REWRAP, *columns))
+            return _count(await connection.execute(self._rewrap, *columns))
+
+    def _secret(self, row: asyncpg.Record) -> StoredSecret:
+        context = self._context(str(row["tenant"]), str(row["integration_id"]))
+        return StoredSecret((row["tenant"], row["integration_id"]), context, sealed_in(row))
+
+
+class CredentialRows(_ConnectionSecrets):
+    """Credentials of connections, for rotation."""
+
+    def __init__(self, database: Database) -> None:
+        super().__init__(database, "connection_credentials", settings_context)
+
+
+class TokenSecrets(_ConnectionSecrets):
+    """Tokens of connections, for rotation."""
+
+    def __init__(self, database: Database) -> None:
+        super().__init__(database, "connection_tokens", token_context)
 
 
 class SystemSecretRows:
@@ -78,7 +100,7 @@ class SystemSecretRows:
     async def keep(self, name: str, candidate: Sealed) -> Sealed:
         """Stores the candidate unless the name has a secret already; returns the one that is stored."""
         async with self._database.system() as connection:
-            await connection.execute(_KEEP, name, *_values(candidate))
+            await connection.execute(_KEEP, name, *sealed_values(candidate))
             row = await connection.fetchrow(_KEPT, name)
         stored = None if row is None else sealed_of(row)
         if stored is None:
@@ -89,7 +111,7 @@ class SystemSecretRows:
         """Returns rows that another master key wrapped, by name."""
         async with self._database.system() as connection:
             rows = await connection.fetch(_STALE_OWN, key_id, *(after or (None,)), limit)
-        return [StoredSecret((row["name"],), FINGERPRINT_CONTEXT, _sealed(row)) for row in rows]
+        return [StoredSecret((row["name"],), FINGERPRINT_CONTEXT, sealed_in(row)) for row in rows]
 
     async def rewrap(self, changes: Sequence[tuple[StoredSecret, Sealed]]) -> int:
         """Replaces the wrapping of rows that are still as they were read; returns how many."""
@@ -103,25 +125,22 @@ class SystemSecretRows:
 
 async def store_credentials(connection: Connection, tenant: str, connection_id: str, sealed: Sealed) -> None:
     """Stores or replaces the credentials of a connection within the caller's transaction."""
-    await connection.execute(_STORE, tenant, connection_id, *_values(sealed))
+    await connection.execute(_STORE, tenant, connection_id, *sealed_values(sealed))
 
 
 def sealed_of(row: asyncpg.Record) -> Sealed | None:
     """Returns the sealed secret in a row; None when the row has none."""
-    return None if row["key_id"] is None else _sealed(row)
+    return None if row["key_id"] is None else sealed_in(row)
 
 
-def _sealed(row: asyncpg.Record) -> Sealed:
+def sealed_in(row: asyncpg.Record) -> Sealed:
+    """Returns the sealed secret in a row that has one."""
     names = ("key_id", "key_nonce", "wrapped_key", "nonce", "ciphertext")
     return Sealed(**{name: row[name] for name in names})
 
 
-def _secret(row: asyncpg.Record) -> StoredSecret:
-    context = settings_context(str(row["tenant"]), str(row["integration_id"]))
-    return StoredSecret((row["tenant"], row["integration_id"]), context, _sealed(row))
-
-
-def _values(sealed: Sealed) -> tuple[Any, ...]:
+def sealed_values(sealed: Sealed) -> tuple[Any, ...]:
+    """Returns the values of SEALED_COLUMNS, in their order."""
     return sealed.key_id, sealed.key_nonce, sealed.wrapped_key, sealed.nonce, sealed.ciphertext
 
 

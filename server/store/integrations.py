@@ -9,11 +9,13 @@ from google.protobuf import json_format
 from google.protobuf.message import Message
 
 from server.core.connection_records import AcceptedConnection, StoredConnection
+from server.core.connection_tokens import TokenOwner
 from server.core.vault import Sealed
 from server.gen.patchbay.v1 import connections_pb2, failure_pb2
 from server.sdk.availability import Integration
 from server.store.credentials import SEALED_COLUMNS, sealed_of, store_credentials
 from server.store.database import Database
+from server.store.tokens import replace_tokens
 
 M = TypeVar("M", bound=Message)
 
@@ -85,7 +87,7 @@ class IntegrationRows:
             return [_stored(row) for row in await connection.fetch(_LIST, tenant)]
 
     async def save(self, accepted: AcceptedConnection) -> StoredConnection:
-        """Stores or replaces a connection and its credentials in one transaction: active, connected now."""
+        """Stores or replaces a connection, credentials and tokens in one transaction: active, connected now."""
         new = accepted.connection
         async with self._database.tenant(new.tenant) as connection, connection.transaction():
             row = await connection.fetchrow(
@@ -101,6 +103,8 @@ class IntegrationRows:
                 raise RuntimeError("INSERT returned no row")
             stored = _stored(row)
             await store_credentials(connection, stored.tenant, stored.id, accepted.seal(stored.id))
+            tokens = accepted.seal_tokens(stored.id) if accepted.seal_tokens else None
+            await replace_tokens(connection, TokenOwner(stored.tenant, stored.id, stored.revision), tokens)
         return stored
 
     async def record_test(
@@ -115,12 +119,13 @@ class IntegrationRows:
         return None if row is None else _stored(row)
 
     async def deactivate(self, tenant: str, provider: str) -> StoredConnection | None:
-        """Makes a connection inactive and deletes its credentials; None when there is none."""
+        """Makes a connection inactive and deletes its credentials and tokens; None when there is none."""
         async with self._database.tenant(tenant) as connection, connection.transaction():
             row = await connection.fetchrow(_LOCK, tenant, provider)
             if row is None:
                 return None
             destroyed = await connection.execute(_DESTROY, tenant, row["integration_id"])
+            await replace_tokens(connection, TokenOwner(tenant, str(row["integration_id"]), row["revision"]), None)
             if row["is_active"] or destroyed != "DELETE 0":
                 row = await connection.fetchrow(_DEACTIVATE, tenant, row["integration_id"])
         return None if row is None else _stored(row)

@@ -8,6 +8,7 @@ import pytest
 from google.protobuf.struct_pb2 import Struct
 
 from server.core.caller import Caller
+from server.core.connection_tokens import ConnectionTokens
 from server.core.connections import Connections, StoredConnection
 from server.core.master_keys import MasterKeys, new_key
 from server.core.registry import Registry
@@ -17,7 +18,9 @@ from server.sdk.http import HttpPool
 from server.store.credentials import SystemSecretRows
 from server.store.database import Database
 from server.store.integrations import IntegrationRows
+from server.store.locks import Locks
 from server.store.tenants import Tenants
+from server.store.tokens import TokenRows
 from tests.connections.vendor import KEY, LOOPBACK, PROVIDER, Vendor, module, running
 
 OPERATOR = Caller(name="key:operator", tenants=None, permissions=("*",))
@@ -41,7 +44,8 @@ class House:
         self.vault = vault
         self.http = http
         self.rows = IntegrationRows(database)
-        self.connections = Connections(self.registry, self.rows, vault, http)
+        self.tokens = ConnectionTokens(TokenRows(database), vault, Locks(database))
+        self.connections = Connections(self.registry, self.rows, vault, http, self.tokens)
 
     @property
     def module(self) -> Any:

@@ -67,7 +67,7 @@ def clock() -> Clock:
 @pytest.fixture
 def clients(house: House, rows: CountingRows, clock: Clock) -> VendorClients:
     """A replica's clients."""
-    return VendorClients(rows, house.vault, house.http, capacity=3, clock=clock)
+    return VendorClients(rows, house.vault, house.http, house.tokens, capacity=3, clock=clock)
 
 
 async def test_a_client_is_made_once_and_asked_for_without_the_database(

@@ -51,6 +51,7 @@ from server.store.upkeep import Upkeep as UpkeepStore
 
 ENTRY_POINTS = "patchbay.modules"
 Register = Callable[[Registrar], None]
+_TOKEN_LEASE = 9.0  # seconds that others wait for a replica that died while it renewed a token
 
 
 def all_modules(registrar: Registrar) -> None:
@@ -117,7 +118,8 @@ class House:
     @cached_property
     def connections(self) -> Connections:
         """The connections of tenants, and their vendor clients."""
-        tokens = ConnectionTokens(TokenRows(self.database), self.vault, self.locks)
+        locks = Locks(self.database, self.listener, lease=_TOKEN_LEASE)
+        tokens = ConnectionTokens(TokenRows(self.database), self.vault, locks)
         return Connections(self.registry, self.integrations, self.vault, self.http, tokens)
 
     @cached_property

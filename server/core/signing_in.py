@@ -52,4 +52,3 @@ def _completed(settings: Struct, path: str, sign_in: SignIn) -> Struct:
     dummy: Mapping[str, str] = {"code": "-", "code_verifier": "-" * 43, "redirect_uri": sign_in.redirect_uri}
     here.update(dummy)
     return completed
-

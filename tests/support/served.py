@@ -35,7 +35,7 @@ from server.gen.patchbay.v1 import catalog_pb2, connections_pb2, executor_pb2, i
 from server.sdk import Registrar
 from server.settings import Settings
 from tests.support import lab as lab_module
-from tests.support import lab_vendor
+from tests.support import lab_vendor, oauth_lab
 from tests.support.paths import ROOT
 from tests.support.postgres import Fresh
 
@@ -53,9 +53,10 @@ TENANT = "acme"
 
 
 def everything(registrar: Registrar) -> None:
-    """Registers all modules and the lab."""
+    """Registers all modules and the labs."""
     all_modules(registrar)
     lab_module.register(registrar)
+    oauth_lab.register(registrar)
 
 
 def struct(value: dict[str, Any]) -> Struct:

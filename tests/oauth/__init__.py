@@ -1,0 +1,1 @@
+"""OAuth connections: tokens over replicas, sign-ins in the browser."""

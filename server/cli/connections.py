@@ -3,6 +3,7 @@
 import json
 import sys
 from collections.abc import Iterator
+from functools import partial
 from typing import Annotated, Any
 
 import typer
@@ -15,6 +16,7 @@ from server.cli.output import Output
 from server.cli.problems import Problem
 from server.cli.reading import is_secret_name, read_json_object
 from server.cli.settings_form import Question, ask, put, questions
+from server.cli.signing_in import Pledge, sign_in
 
 app = typer.Typer(help="The tenant's connections to its tools.", no_args_is_help=True)
 
@@ -44,7 +46,8 @@ def providers(environment: Environment) -> None:
 
 
 def _provider_json(provider: v1.Provider) -> dict[str, Any]:
-    return {"provider": provider.provider, "label": provider.label, "settings": _schema(provider)}
+    told = {"provider": provider.provider, "label": provider.label, "settings": _schema(provider)}
+    return told | ({"sign_in_field": provider.sign_in_field} if provider.sign_in_field else {})
 
 
 def _schema(provider: v1.Provider) -> dict[str, Any]:
@@ -56,10 +59,12 @@ def _show_providers(output: Output, found: list[v1.Provider]) -> None:
     for provider in found:
         output.line(f"{provider.label} ({provider.provider})", style="bold")
         output.table(("setting", "", "meaning"), _setting_rows(provider))
+        if provider.sign_in_field:
+            output.line("  or sign in in the browser: --sign-in")
 
 
 def _setting_rows(provider: v1.Provider) -> Iterator[tuple[str, str, str]]:
-    for question in questions(_schema(provider)):
+    for question in _askable(provider, questions(_schema(provider)), signs_in=False):
         yield f"  {question.path}", "secret" if question.secret else "", question.description
 
 
@@ -79,25 +84,52 @@ def connect(
         typer.Option("--private-network", metavar="CIDR", help="Network it may reach although it is not public."),
     ] = None,
     plain_http: Annotated[bool, typer.Option("--plain-http", help="Lets it use http without TLS.")] = False,
+    in_browser: Annotated[bool, typer.Option("--sign-in", help="Has a person sign in in the browser.")] = False,
+    browser: Annotated[bool, typer.Option(help="Opens the browser for --sign-in; else only shows the address.")] = True,
+    redirect_port: Annotated[
+        int, typer.Option(min=0, max=65535, help="Port of 127.0.0.1 that --sign-in comes back to. 0: a free one.")
+    ] = 0,
 ) -> None:
     """Tests settings and credentials at the vendor and stores them when it accepts them.
 
     Secrets are asked for without being shown, or read with the other settings from standard input (`--settings -`).
+    With `--sign-in` the vendor's page opens in the browser; the app at the vendor must allow
+    `http://127.0.0.1:PORT/` as a redirect address.
     """
     assigned = [_assignment(text) for text in assignments or ()]
     values = _given(settings)
     chosen = _provider(environment, provider)
-    asked = questions(_schema(chosen))
+    all_questions = questions(_schema(chosen))
+    asked = _askable(chosen, all_questions, signs_in=in_browser)
     for path, value in assigned:
-        _refuse_secret(path, secret=any(each.secret and each.path == path for each in asked))
+        _refuse_secret(path, secret=any(each.secret and each.path == path for each in all_questions))
         put(values, path, value)
     if not settings:
         _interview(environment.output, asked, values)
+    grant: dict[str, Any] = {"private_networks": private_network or (), "plain_http": plain_http}
+    if in_browser:
+        begin = partial(_begin, environment, provider, values, grant)
+        code = sign_in(environment.output, begin, port=redirect_port, browser=browser)
+        put(values, chosen.sign_in_field, code)
     with environment.output.waiting(f"asking {chosen.label}"):
-        connection = environment.client().connections.connect(
-            provider, values, private_networks=private_network or (), plain_http=plain_http
-        )
+        connection = environment.client().connections.connect(provider, values, **grant)
     _told(environment.output, connection, "is connected")
+
+
+def _begin(
+    environment: Environment, provider: str, values: dict[str, Any], grant: dict[str, Any], uri: str, pledge: Pledge
+) -> str:
+    return environment.client().connections.begin_sign_in(
+        provider, values, redirect_uri=uri, state=pledge.state, code_challenge=pledge.challenge, **grant
+    )
+
+
+def _askable(provider: v1.Provider, found: list[Question], *, signs_in: bool) -> list[Question]:
+    """Returns what a person can be asked for: what a sign-in gives is not."""
+    field = provider.sign_in_field
+    if signs_in and not field:
+        raise Problem(f"{provider.label} has no sign-in in the browser; leave --sign-in out")
+    return [each for each in found if not field or not each.path.startswith(f"{field}.")]
 
 
 def _provider(environment: Environment, name: str) -> v1.Provider:

@@ -91,17 +91,66 @@ def connect(
         ConnectFailed: The vendor refused, or could not be asked; nothing was stored.
         InvalidInput: Settings break the schema; `violations` names the fields.
     """
-    grant = v1.EgressGrant(private_networks=list(private_networks), plain_http=plain_http)
     request = v1.ConnectRequest(
         tenant=session.tenant_of(tenant),
         provider=provider,
         settings=to_struct(settings),
-        grant=grant if private_networks or plain_http else None,
+        grant=_grant(private_networks, plain_http=plain_http),
     )
     answer = yield from asked(session, calls.CONNECT, request, _VENDOR_TIMEOUT)
     if answer.failure is not None:
         raise ConnectFailed(answer.failure)
     return answer.connection or v1.Connection()
+
+
+def begin_sign_in(
+    session: Session,
+    provider: str,
+    settings: Mapping[str, Any],
+    *,
+    redirect_uri: str,
+    state: str,
+    code_challenge: str,
+    private_networks: Sequence[str] = (),
+    plain_http: bool = False,
+    tenant: str | None = None,
+) -> Plan[str]:
+    """Returns the address at which a person signs in to the vendor, for providers with `sign_in_field`.
+
+    Args:
+        session: The client's defaults.
+        provider: Name of the tool.
+        settings: Settings as for `connect`, without the one that takes the code.
+        redirect_uri: Where the vendor sends the browser back to.
+        state: Random text that must come back with the code; compare it.
+        code_challenge: PKCE challenge of kind S256.
+        private_networks: Networks in CIDR notation that may be reached although they are not public.
+        plain_http: Allows http without TLS.
+        tenant: Tenant. None: the client's.
+
+    Raises:
+        ConnectFailed: The vendor's address cannot be used.
+        InvalidInput: Settings break the schema; `violations` names the fields.
+    """
+    request = v1.BeginSignInRequest(
+        tenant=session.tenant_of(tenant),
+        provider=provider,
+        settings=to_struct(settings),
+        grant=_grant(private_networks, plain_http=plain_http),
+        redirect_uri=redirect_uri,
+        state=state,
+        code_challenge=code_challenge,
+    )
+    answer = yield from asked(session, calls.BEGIN_SIGN_IN, request)
+    if answer.failure is not None:
+        raise ConnectFailed(answer.failure)
+    return answer.authorize_url
+
+
+def _grant(private_networks: Sequence[str], *, plain_http: bool) -> v1.EgressGrant | None:
+    if not private_networks and not plain_http:
+        return None
+    return v1.EgressGrant(private_networks=list(private_networks), plain_http=plain_http)
 
 
 def try_connection(session: Session, provider: str, *, tenant: str | None = None) -> Plan[v1.Connection]:

@@ -134,6 +134,7 @@ class AsyncConnections(_Part):
     providers = awaiting(administration.list_providers)
     list = awaiting(administration.list_connections)
     connect = awaiting(administration.connect)
+    begin_sign_in = awaiting(administration.begin_sign_in)
     test = awaiting(administration.try_connection)
     disconnect = awaiting(administration.disconnect)
 

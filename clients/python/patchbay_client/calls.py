@@ -62,6 +62,7 @@ VALIDATE_ACTION = Method(
 
 LIST_PROVIDERS = Method("/patchbay.v1.Connections/ListProviders", v1.ListProvidersRequest, v1.ListProvidersResponse)
 CONNECT = Method("/patchbay.v1.Connections/Connect", v1.ConnectRequest, v1.ConnectResponse, repeatable=False)
+BEGIN_SIGN_IN = Method("/patchbay.v1.Connections/BeginSignIn", v1.BeginSignInRequest, v1.BeginSignInResponse)
 TEST_CONNECTION = Method(
     "/patchbay.v1.Connections/TestConnection",
     v1.TestConnectionRequest,

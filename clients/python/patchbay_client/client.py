@@ -120,6 +120,7 @@ class Connections(_Part):
     providers = blocking(administration.list_providers)
     list = blocking(administration.list_connections)
     connect = blocking(administration.connect)
+    begin_sign_in = blocking(administration.begin_sign_in)
     test = blocking(administration.try_connection)
     disconnect = blocking(administration.disconnect)
 

@@ -1,7 +1,7 @@
 """A sign-in in the browser: PKCE, and a listener on this machine that the vendor sends the browser back to.
 
-RFC 8252 sections 7.3 and 8. The command line only carries the code to the server, which exchanges it: client secret and
-tokens never come here.
+RFC 8252 sections 7.3 and 8. The command line only carries the code to the server, which exchanges it: no token ever
+comes here.
 """
 
 import webbrowser

@@ -24,6 +24,7 @@ from server.sdk.module import ConnectionScope, SignIn
 from server.sdk.tokens import TokenSet, TokenTurn
 
 _DEAD: Final = frozenset({"invalid_grant", "invalid_token", "expired_token"})
+_SECRET_FIELDS: Final = frozenset({"client_secret", "refresh_token", "code", "code_verifier"})
 _TOKEN: Final = re.compile(r"[\x21-\x7e]+")
 _TOKEN_SECONDS: Final = 30.0
 _DEFAULT_LIFETIME: Final = 3_600.0
@@ -133,6 +134,30 @@ class AccessTokens:
         if tokens is not None and tokens.access_token == refused:
             await self._renewed(refused)
 
+    async def send(
+        self, http: HttpClient, method: str, path: str, *, headers: Mapping[str, str] | None = None, **more: Any
+    ) -> HttpResponse:
+        """Makes a request with an access token; when the vendor refuses the token, once more with another one.
+
+        Args:
+            http: Bound to the vendor; its reading of errors tells a refused token as CREDENTIALS_REFUSED.
+            method: HTTP method.
+            path: Path.
+            headers: Further headers.
+            **more: As for `HttpClient.request`.
+
+        Raises:
+            ActionFailure: As `bearer` and `HttpClient.request`.
+        """
+        token = await self.bearer()
+        try:
+            return await http.request(method, path, headers={**(headers or {}), **_signed(token)}, **more)
+        except ActionFailure as refused:
+            if refused.failure.reason not in {"CREDENTIALS_REFUSED", "CREDENTIALS_EXPIRED"}:
+                raise
+        await self.renew(token)
+        return await http.request(method, path, headers={**(headers or {}), **_signed(await self.bearer())}, **more)
+
     async def _known(self) -> TokenSet | None:
         if self._tokens is None:
             async with self._loading:
@@ -231,7 +256,8 @@ class AccessTokens:
         }
 
 
-_SECRET_FIELDS: Final = frozenset({"client_secret", "refresh_token", "code", "code_verifier"})
+def _signed(token: str) -> dict[str, str]:
+    return {"authorization": f"Bearer {token}"}
 
 
 def _expired(message: str, response: HttpResponse | None = None) -> ActionFailure:

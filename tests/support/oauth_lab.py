@@ -4,14 +4,12 @@ from typing import Any
 
 from server.sdk import (
     ActionContext,
-    ActionFailure,
     ConnectionScope,
     IntegrationModule,
     Registrar,
     SignIn,
     rmm_connection,
 )
-from server.sdk.http import HttpResponse
 from server.sdk.oauth import AccessTokens, ClientCredentials, Grant, OAuthApp, RefreshToken, authorize_url
 from tests.gen.torture.oauthlab.v1 import oauthlab_pb2 as pb
 from tests.support.paths import TESTS
@@ -26,30 +24,16 @@ class OAuthLabClient:
 
     async def check(self) -> None:
         """Proves the grant."""
-        await self._request("GET", "/check")
+        await self._tokens.send(self._http, "GET", "/check")
 
     async def read(self, name: str) -> dict[str, Any]:
         """Reads a thing."""
-        found: dict[str, Any] = (await self._request("GET", f"/things/{name}")).json()
+        found: dict[str, Any] = (await self._tokens.send(self._http, "GET", f"/things/{name}")).json()
         return found
 
     async def post(self, name: str) -> None:
         """Posts a thing."""
-        await self._request("POST", "/things", {"name": name})
-
-    async def _request(self, method: str, path: str, json: Any = None) -> HttpResponse:
-        token = await self._tokens.bearer()
-        try:
-            return await self._signed(method, path, json, token)
-        except ActionFailure as refused:
-            if refused.failure.vendor_status != 401:
-                raise
-        await self._tokens.renew(token)
-        return await self._signed(method, path, json, await self._tokens.bearer())
-
-    async def _signed(self, method: str, path: str, json: Any, token: str) -> HttpResponse:
-        headers = {"authorization": f"Bearer {token}"}
-        return await self._http.request(method, path, json=json, headers=headers)
+        await self._tokens.send(self._http, "POST", "/things", json={"name": name})
 
 
 def _app(settings: pb.OAuthLabConnection) -> OAuthApp:

@@ -194,6 +194,7 @@ def _ask_for_icons(port: int) -> None:
                 urllib.request.urlopen(f"http://127.0.0.1:{port}/favicon.ico?state=x", timeout=1)
             except urllib.error.HTTPError as error:
                 found = error.code
+                error.close()
                 break
         time.sleep(0.02)
     assert found == 404

@@ -19,6 +19,12 @@ TENANT_TABLES = """SELECT c.relname FROM pg_class c
     WHERE c.relkind IN ('r', 'p', 'v', 'm') AND c.relnamespace = 'public'::regnamespace ORDER BY 1"""
 
 
+ALERTS = {
+    "rmm_alerts": "($1, gen_random_uuid(), gen_random_uuid(), 'x', NULL, NULL, 'active')",
+    "rmm_alert_fills": "($1, gen_random_uuid(), now())",
+}
+
+
 @pytest.fixture
 async def filled(pair: Pair) -> AsyncIterator[tuple[Pair, list[str]]]:
     """Rows of both tenants in every table that has a tenant."""
@@ -30,6 +36,10 @@ async def filled(pair: Pair) -> AsyncIterator[tuple[Pair, list[str]]]:
     await owner.execute("SELECT set_config('patchbay.tenant', '*', false)")
     lock = "INSERT INTO named_locks VALUES ($1, 'test', gen_random_uuid(), now())"
     await owner.executemany(lock, [(pair.crimson.id,), (pair.indigo.id,)])
+    token = "INSERT INTO connection_tokens SELECT tenant, integration_id, 1, 1, 0, now(), NULL, '', '', '', '', ''"
+    await owner.execute(f"{token} FROM rmm_integrations WHERE provider = 'lab'")
+    for table, values in ALERTS.items():
+        await owner.executemany(f"INSERT INTO {table} VALUES {values}", [(pair.crimson.id,), (pair.indigo.id,)])
     tables = [row["relname"] for row in await owner.fetch(TENANT_TABLES)]
     for table in tables:
         count = await owner.fetchval(f"SELECT count(DISTINCT tenant) FROM {table} WHERE tenant = ANY($1)", both(pair))

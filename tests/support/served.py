@@ -31,6 +31,7 @@ from sandbox.serving import SandboxServer
 from sandbox.tacticalrmm import create_app as create_tactical
 from server.app import ServerHandle, running_server
 from server.composition import all_modules
+from server.core.registry import Registry
 from server.gen.patchbay.v1 import catalog_pb2, connections_pb2, executor_pb2, identity_pb2
 from server.sdk import Registrar
 from server.settings import Settings
@@ -57,6 +58,13 @@ def everything(registrar: Registrar) -> None:
     all_modules(registrar)
     lab_module.register(registrar)
     oauth_lab.register(registrar)
+
+
+def registered() -> Registry:
+    """Returns a registry of everything."""
+    registry = Registry()
+    everything(registry)
+    return registry
 
 
 def struct(value: dict[str, Any]) -> Struct:

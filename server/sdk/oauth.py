@@ -131,7 +131,10 @@ class AccessTokens:
             ActionFailure: As `bearer`.
         """
         tokens = await self._known()
-        if tokens is not None and tokens.access_token == refused:
+        if tokens is None or tokens.access_token != refused:
+            return
+        tokens = await self._renewed(refused)
+        if tokens.access_token == refused:  # a renewal that began before the refusal found this one good enough
             await self._renewed(refused)
 
     async def send(

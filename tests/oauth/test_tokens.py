@@ -92,6 +92,11 @@ TROUBLE = {
     "too many": ({"kind": "status", "status": 429}, "RATE_LIMITED"),
     "a lost answer": ({"kind": "reset_after"}, "VENDOR_UNAVAILABLE"),
     "a page": ({"kind": "garbage", "body": "<html>"}, "VENDOR_UNAVAILABLE"),
+    "no token": ({"kind": "status", "status": 200, "body": {"expires_in": 5}}, "VENDOR_ANSWER_INVALID"),
+    "another kind": (
+        {"kind": "status", "status": 200, "body": {"access_token": "canary-mac", "token_type": "mac"}},
+        "VENDOR_ANSWER_INVALID",
+    ),
     "no such app": ({"kind": "status", "status": 404, "body": {"error": "no app"}}, "INTEGRATION_MISCONFIGURED"),
     "a bad app": ({"kind": "status", "status": 401, "body": {"error": "invalid_client"}}, "CREDENTIALS_REFUSED"),
 }
@@ -117,6 +122,23 @@ async def test_trouble_at_the_token_endpoint_keeps_the_grant(
     assert (await tokens(database))[0]["ciphertext"] == before
     assert succeeded(await read(caller))
     assert oauth.control.effects().count("post") == 0
+
+
+@pytest.mark.parametrize("lifetime", [None, "soon", -1, 0, 1e300, "3600"])
+async def test_a_lifetime_that_means_nothing_is_an_hour(
+    houses: Houses, oauth: OAuth, database: Database, lifetime: object
+) -> None:
+    """Missing, no number, none, without end: the token is used and not renewed at every call."""
+    caller = await houses.start()
+    await connected(caller, oauth.settings())
+    token = oauth.control.state()["access"][0]
+    body = {"access_token": token, "token_type": "bearer", "expires_in": lifetime}
+    await change_tokens(database, "expires_at = clock_timestamp()")
+    oauth.control.add_fault("status", path_regex=TOKEN_PATH, times=0, status=200, body=body)
+    other = await houses.start()
+    assert all([succeeded(await read(other)) for _ in range(3)])
+    assert oauth.asked() == 2
+    assert (await tokens(database))[0]["lifetime"] == (366 * 86_400.0 if lifetime == 1e300 else 3600.0)
 
 
 async def test_a_dead_grant_says_reconnect_and_asks_once(houses: Houses, oauth: OAuth, database: Database) -> None:

@@ -85,6 +85,5 @@ class Huntress:
             raise StateError(f"nothing changed: {error}") from None
 
     def credentials(self) -> JsonObject:
-        """Keys and secrets by the key's name, and the first one's on top."""
-        first = next(iter(self._vault.pairs.values()), {})
-        return {**first, "keys": self._vault.pairs}
+        """Keys and secrets by the key's name."""
+        return {"keys": self._vault.pairs}

@@ -110,8 +110,10 @@ async def test_write_that_could_not_leave_is_tried_again(bound: Bound, names: Na
 
 
 async def test_a_module_says_how_long_to_wait_where_the_vendor_does_not(bound: Bound, pauses: Pauses) -> None:
-    """The wait that a module's own reading advises is kept, and passed on when it does not fit the deadline; status
-    and words of the answer are filled in."""
+    """The wait that a module's own reading advises is kept, or passed on when it does not fit the deadline.
+
+    Status and words of the answer are filled in.
+    """
 
     def read(_response: HttpResponse) -> ActionFailure:
         return ActionFailure("RATE_LIMITED", "Too many.", retry_after=10)

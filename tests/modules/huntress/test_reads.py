@@ -72,8 +72,10 @@ async def test_the_vendor_filters_reports(
 
 @pytest.mark.parametrize("last", [{}, {"next_page_token": None, "next_page_url": None}, {"next_page_token": ""}, None])
 async def test_reports_are_read_past_a_short_page(connected: Connected, vendor: SandboxControl, last: Any) -> None:
-    """A page shorter than asked is followed by its token, with the same filters; `next_page_url` is never called. The
-    last page tells no token in any of its forms."""
+    """A page shorter than asked is followed by its token, with the same filters, until none is told in any form.
+
+    `next_page_url` is never called.
+    """
     page = {"incident_reports": [{"id": 1}], "pagination": {"next_page_token": "t+=", "next_page_url": FOREIGN_PAGES}}
     vendor.add_fault("status", status=200, body=page)
     vendor.add_fault("status", status=200, body={**page, "pagination": last})

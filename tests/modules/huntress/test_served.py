@@ -1,5 +1,6 @@
 """Huntress through a real server over gRPC: tile, connecting, bad input, a lost answer that settles itself."""
 
+from base64 import b64encode
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
 from pathlib import Path
@@ -60,8 +61,7 @@ async def group(caller: Caller, tenant: str = TENANT) -> Any:
 
 
 async def test_the_tile_is_the_one_that_designers_know(caller: Caller) -> None:
-    """Group, label, icon, default action, and six actions in the order of their labels; without a connection the tile
-    says what to do."""
+    """Group, label, icon, default action, six actions by label; a tenant without a connection is told so."""
     tile = await group(caller)
     assert (tile.label, tile.icon_token, tile.default_action_id) == ("Huntress", "huntress", FIND)
     assert [(one.id, one.label) for one in tile.actions] == list(TILE.items())
@@ -125,12 +125,11 @@ async def test_credentials_that_huntress_refuses_store_nothing(caller: Caller, s
     ],
 )
 async def test_ids_are_digits(caller: Caller, vendor: SandboxControl, action: str, field: str) -> None:
-    """Whatever is not a positive number in digits is refused by its field's name, and nothing is sent; only filters
-    may be empty."""
+    """What is no positive number in digits is refused by its field's name, nothing is sent; filters may be empty."""
     before = asked(vendor)
     for id in (*NO_IDS, *([] if action == FIND else [""])):
         with refused("INPUT_INVALID", grpc.StatusCode.INVALID_ARGUMENT, f"input.{field}"):
-            await caller.execute(action, {field: id}, f"key of {id}")
+            await caller.execute(action, {field: id}, "k")
     assert asked(vendor) == before
     if action == FIND:
         assert output(await caller.execute(FIND, {field: ""}))["count"] == 4
@@ -206,3 +205,21 @@ async def test_reports_to_resolve_are_offered(caller: Caller) -> None:
     assert set(offered) == {READY, OPEN}
     assert offered[READY] == "HIGH - Incident on till-01 (Quayside Bakery)"
     assert CLOSED not in offered
+
+
+async def test_no_log_line_holds_the_credentials(
+    caller: Caller, vendor: SandboxControl, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Not key, secret or the Basic header, while calls succeed, fail, and the vendor repeats what it was sent."""
+    pair = KEYS["user"]
+    header = b64encode(f"{pair['api_key']}:{pair['api_secret']}".encode()).decode()
+    vendor.add_fault("status", status=500, body={"error": f"Basic {header} of {pair['api_key']} failed"})
+    failed = await caller.execute(FIND, {})
+    assert failed.failure.vendor_message.startswith("Basic ***")
+    vendor.add_fault("reset_after", method="POST")
+    lost = await caller.execute(RESOLVE, {"incident_id": READY}, "k")
+    while lost.state == UNKNOWN:
+        lost = await caller.execution("k", wait=5)
+    logged = capsys.readouterr()
+    assert "probe settled" in logged.out
+    assert not any(secret in logged.out + logged.err for secret in (*pair.values(), header))

@@ -104,7 +104,7 @@ async def test_four_processes_share_the_contracts_minute(
 async def test_no_window_holds_more_than_the_limit_and_waits_are_told(
     replicas: Replicas, vendor: SandboxControl, server: SandboxServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """200 calls over four processes, in minutes of 8 s: all succeed, and no span of that length ever holds more than 60.
+    """200 calls over four processes, in minutes of 8 s: all succeed, and no such span ever holds more than 60.
 
     No execution tells of a longer wait than its caller had, and together they tell of most of it.
     """

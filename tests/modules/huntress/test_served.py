@@ -6,6 +6,7 @@ from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Any
 
+import asyncpg
 import grpc
 import pytest
 from google.protobuf.json_format import MessageToDict
@@ -185,8 +186,9 @@ async def test_a_declared_failure_carries_its_remedy(caller: Caller, vendor: San
     assert vendor.effects().total == 0
 
 
-async def test_a_lost_answer_settles_itself(caller: Caller, vendor: SandboxControl) -> None:
+async def test_a_lost_answer_settles_itself(caller: Caller, vendor: SandboxControl, fresh: Fresh) -> None:
     """UNKNOWN first; then the probe reads the report, spending the budget, and proves the success."""
+    before = len(asked(vendor))
     vendor.add_fault("reset_after", method="POST")
     lost = await caller.execute(RESOLVE, {"incident_id": READY}, "k")
     assert lost.state == UNKNOWN
@@ -195,6 +197,10 @@ async def test_a_lost_answer_settles_itself(caller: Caller, vendor: SandboxContr
         settled = await caller.execution("k", wait=5)
     assert output(settled) == {"resolved": True, "incident_id": READY, "status": "closed"}
     assert vendor.effects().count("resolve") == 1
+    made = len(asked(vendor)) - before
+    owner = await asyncpg.connect(fresh.dsn)
+    assert made == await owner.fetchval("SELECT given FROM vendor_budgets") == 2
+    await owner.close()
 
 
 async def test_reports_to_resolve_are_offered(caller: Caller) -> None:

@@ -229,6 +229,7 @@ class House:
             self.connections,
             self.runner,
             self.executor,
+            self.budgets,
             owner=self.owner,
             settings=_upkeep(self.settings),
             prunings=(self._prune_audit, self.budgets.prune, self.locks.prune, partial(prune_alerts, self.database)),

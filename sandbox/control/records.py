@@ -41,6 +41,8 @@ def _fits(value: Any, wanted: Any) -> bool:
 def _convert(value: Any, wanted: Any) -> Any:
     if is_dataclass(wanted) and isinstance(wanted, type) and isinstance(value, dict):
         return build(wanted, value)
+    if get_origin(wanted) is list and isinstance(value, list):
+        return [_convert(item, get_args(wanted)[0]) for item in value]
     return value
 
 

@@ -15,6 +15,7 @@ from server.contract.definitions import ActionDefinition
 from server.core import outcomes, outputs
 from server.core.calls import Urgency
 from server.core.connections import ActiveConnection
+from server.core.gates import gate
 from server.core.ports import Stores
 from server.core.preparation import Checked
 from server.core.records import Outcome, State, repeatable
@@ -22,7 +23,7 @@ from server.errors import PatchbayError
 from server.gen.patchbay.v1 import executor_pb2, failure_pb2
 from server.sdk.context import ActionContext, Deadline, LocalTransaction
 from server.sdk.masking import Masker
-from server.sdk.scope import CallScope, Gate, entered, no_writes
+from server.sdk.scope import CallScope, entered, no_writes
 
 _log = structlog.get_logger(__name__)
 _TOLD_LIMIT = 4_000
@@ -58,7 +59,14 @@ class Handling:
             masker=Masker(secrets),
             mark_sent=no_writes,
             repeatable=_is_repeatable(definition),
-            budget=self._gate(checked, connection),
+            budget=gate(
+                self._stores.budgets,
+                definition,
+                checked.request,
+                tenant=checked.call.tenant,
+                connection_id=connection.id if connection else None,
+                interactive=checked.call.urgency != Urgency.URGENCY_BULK,
+            ),
             sent=sent,
         )
 
@@ -122,20 +130,6 @@ class Handling:
             remember=remember,
             warn=warn,
             transaction=transaction,
-        )
-
-    def _gate(self, checked: Checked, connection: ActiveConnection | None) -> Gate | None:
-        budget = checked.definition.budget
-        if budget is None:
-            return None
-        scope = "/".join(str(getattr(checked.request, name)) for name in budget.scope_fields)
-        return self._stores.budgets.gate(
-            checked.call.tenant,
-            connection.id if connection else None,
-            checked.definition.group_key,
-            budget,
-            scope,
-            interactive=checked.call.urgency != Urgency.URGENCY_BULK,
         )
 
     def _succeeded(

@@ -15,7 +15,8 @@ from google.protobuf.json_format import ParseDict
 from server.contract.definitions import ActionDefinition
 from server.core import outcomes, outputs
 from server.core.execution import Executor
-from server.core.ports import InvocationStore, UpkeepStore
+from server.core.gates import gate
+from server.core.ports import Budgets, InvocationStore, UpkeepStore
 from server.core.preparation import ConnectionSource
 from server.core.records import EffectClass, Outcome, Record, State, repeatable
 from server.core.refusals import Refusal
@@ -60,6 +61,7 @@ class Upkeep:
         connections: ConnectionSource,
         runner: Runner,
         executor: Executor,
+        budgets: Budgets,
         *,
         owner: str,
         settings: UpkeepSettings,
@@ -72,6 +74,7 @@ class Upkeep:
         self._connections = connections
         self._runner = runner
         self._executor = executor
+        self._budgets = budgets
         self._owner = owner
         self._settings = settings
         self._prunings = prunings
@@ -162,12 +165,20 @@ class Upkeep:
             connection = await self._connections.client(record.tenant, action.module)
             if record.connection_id not in (None, connection.id):
                 return None  # another connection cannot prove what happened over this one
+        request = ParseDict(dict(record.input or {}), action.definition.input.message_class())
         scope = CallScope(
             deadline=Deadline.after(_PROBE_SECONDS),
             masker=Masker(connection.secrets if connection else ()),
             mark_sent=no_writes,
+            budget=gate(
+                self._budgets,
+                action.definition,
+                request,
+                tenant=record.tenant,
+                connection_id=connection.id if connection else None,
+                interactive=True,
+            ),
         )
-        request = ParseDict(dict(record.input or {}), action.definition.input.message_class())
         context = ProbeContext(
             client=connection.client if connection else None,
             tenant=record.tenant,

@@ -222,8 +222,8 @@ class Replicas:
     folder: Path
     started: list[Replica] = field(default_factory=list)
 
-    def start(self, **settings: Any) -> Replica:
-        """Starts a process and returns when it answers."""
+    def start(self, program: str = "tests.support.serve", **settings: Any) -> Replica:
+        """Starts a process and returns when it answers. `program` calls `serve` of `tests.support.serve`."""
         number = len(self.started)
         target_file, log = self.folder / f"target-{number}", self.folder / f"log-{number}"
         environment = {
@@ -235,7 +235,7 @@ class Replicas:
             **{f"PATCHBAY_{name.upper()}": str(value) for name, value in settings.items()},
         }
         with log.open("wb") as output:
-            command = [sys.executable, "-m", "tests.support.serve"]
+            command = [sys.executable, "-m", program]
             process = subprocess.Popen(command, cwd=ROOT, env=environment, stderr=output, stdout=output)
         deadline = time.monotonic() + 30
         while not target_file.exists():

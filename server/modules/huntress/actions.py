@@ -1,0 +1,116 @@
+"""What a tenant can do with Huntress."""
+
+from collections.abc import Sequence
+
+from server.gen.patchbay.modules.huntress.v1 import huntress_pb2 as pb
+from server.modules.huntress.client import HuntressClient
+from server.sdk import ActionContext, ActionFailure, FailureCategory, Handler, ProbeContext
+from server.sdk.paging import Row
+from server.sdk.reading import filled, text
+
+Context = ActionContext[HuntressClient]
+
+_NOT_READY = frozenset({409, 422})
+
+
+async def find_incidents(request: pb.FindIncidentsRequest, ctx: Context) -> pb.FindIncidentsResponse:
+    """Finds incident reports."""
+    names = ("status", "severity", "platform", "organization_id", "agent_id")
+    filters = {name: getattr(request, name) or None for name in names}
+    newest = {"sort_field": "updated_at", "sort_direction": "desc"}
+    found = await ctx.client.many("/incident_reports", {**filters, **newest}, request.limit or 50)
+    return pb.FindIncidentsResponse(incidents=map(_incident, found), count=len(found))
+
+
+async def get_incident(request: pb.GetIncidentRequest, ctx: Context) -> pb.GetIncidentResponse:
+    """Reads one incident report."""
+    report = await ctx.client.one("incident_report", request.incident_id)
+    return pb.GetIncidentResponse(incident=_incident(report), body=text(report.get("body")))
+
+
+async def resolve_incident(request: pb.ResolveIncidentRequest, ctx: Context) -> pb.ResolveIncidentResponse:
+    """Closes an incident report; when it is refused, the report tells whether it is closed already or not ready."""
+    try:
+        report = await ctx.client.resolve(request.incident_id)
+        return _resolved(request, report, already=False)
+    except ActionFailure as refusal:
+        if refusal.failure.vendor_status not in _NOT_READY:
+            raise
+        report = await ctx.client.one("incident_report", request.incident_id)
+        if report.get("status") != "closed":
+            raise await _not_ready(request, report, refusal, ctx.client) from None
+        return _resolved(request, report, already=True)
+
+
+async def probe_resolution(
+    request: pb.ResolveIncidentRequest, ctx: ProbeContext[HuntressClient]
+) -> pb.ResolveIncidentResponse | None:
+    """A closed report is what was asked for, whoever closed it. One that is open proves nothing: the request may still
+    be on its way."""
+    report = await ctx.client.one("incident_report", request.incident_id)
+    return _resolved(request, report, already=None) if report.get("status") == "closed" else None
+
+
+async def list_organizations(request: pb.ListOrganizationsRequest, ctx: Context) -> pb.ListOrganizationsResponse:
+    """Lists organizations; the text is looked for before the limit cuts."""
+    sought, by_name = request.query.casefold(), {"sort_field": "name", "sort_direction": "asc"}
+
+    def named(row: Row) -> bool:
+        return sought in (text(row.get("name")) or "").casefold()
+
+    found = await ctx.client.many("/organizations", by_name, request.limit or 100, named)
+    told = [filled(pb.Organization, row, organization_id=row.get("id")) for row in found]
+    return pb.ListOrganizationsResponse(organizations=told, count=len(told))
+
+
+async def get_agent(request: pb.GetAgentRequest, ctx: Context) -> pb.GetAgentResponse:
+    """Reads one agent."""
+    agent = await ctx.client.one("agent", request.agent_id)
+    return pb.GetAgentResponse(agent=filled(pb.Agent, agent, agent_id=request.agent_id))
+
+
+async def get_account(_request: pb.GetAccountRequest, ctx: Context) -> pb.GetAccountResponse:
+    """Reads the account, and whose key it is."""
+    account, actor = await ctx.client.one("account"), await ctx.client.one("actor")
+    user = actor.get("user")
+    email = user.get("email") if isinstance(user, dict) else None
+    return filled(pb.GetAccountResponse, account, account_id=account.get("id"), key_user_email=email)
+
+
+HANDLERS: Sequence[Handler] = [
+    find_incidents,
+    get_incident,
+    resolve_incident,
+    list_organizations,
+    get_agent,
+    get_account,
+]
+
+
+def _incident(report: Row) -> pb.Incident:
+    return filled(pb.Incident, report, incident_id=report.get("id"))
+
+
+def _resolved(request: pb.ResolveIncidentRequest, report: Row, *, already: bool | None) -> pb.ResolveIncidentResponse:
+    return pb.ResolveIncidentResponse(
+        resolved=True,
+        incident_id=request.incident_id,
+        status=text(report.get("status")) or "closed",
+        already_resolved=already,
+    )
+
+
+async def _not_ready(
+    request: pb.ResolveIncidentRequest, report: Row, refusal: ActionFailure, client: HuntressClient
+) -> ActionFailure:
+    path = f"/incident_reports/{request.incident_id}/remediations"
+    waiting = len(await client.many(path, {"statuses[]": "unapproved"}, 500))
+    return ActionFailure(
+        "INCIDENT_NOT_READY",
+        "Only an open report (`sent`) whose remediations are all approved can be resolved; this one stands at "
+        f"`{text(report.get('status'))}`, {waiting} of its remediations are not approved.",
+        category=FailureCategory.FAILURE_CATEGORY_CONFLICT,
+        vendor_status=refusal.failure.vendor_status,
+        vendor_message=refusal.failure.vendor_message,
+        field="incident_id",
+    )

@@ -1,0 +1,86 @@
+"""The endpoints of the Huntress REST API v1 that Patchbay uses, as a small library.
+
+Facts: the vendor's published description of July 2026, and clients in use. Single things stand under their name,
+though not in every client's experience; both forms are read. `next_page_url` is never followed.
+"""
+
+from base64 import b64encode
+from collections.abc import Callable, Mapping
+from typing import Any, Final
+
+from server.gen.patchbay.modules.huntress.v1.huntress_pb2 import HuntressConnection
+from server.sdk import ActionFailure, ConnectionScope, FailureCategory
+from server.sdk.addresses import instance_address
+from server.sdk.http import HttpResponse
+from server.sdk.paging import Row, any_row, walked
+from server.sdk.reading import an_object, objects, text
+
+_ADDRESS: Final = "https://api.huntress.io"
+_PAGE: Final = 500
+_SECONDS: Final = 30.0
+_BREATHER: Final = 10.0  # seconds to wait on 429, which comes without Retry-After
+
+
+class HuntressClient:
+    """One account with one key.
+
+    Args:
+        scope: The connection; sends nothing yet.
+    """
+
+    def __init__(self, scope: ConnectionScope[HuntressConnection]) -> None:
+        login = f"{scope.settings.api_key}:{scope.settings.api_secret}".encode()
+        headers = {"authorization": f"Basic {b64encode(login).decode()}"}
+        self._http = scope.http.bind(
+            base_url=f"{instance_url(scope.settings)}/v1", headers=headers, read_error=_read_error
+        )
+
+    async def check(self) -> None:
+        """Proves the key by reading its account. Whether it may write as well is not asked: reading is enough for most
+        actions. Raises ActionFailure when it is not accepted."""
+        await self.one("account")
+
+    async def one(self, name: str, id: str = "") -> Row:
+        """Returns a thing by the singular of its path: `account`, `actor`, `agent`, `incident_report`."""
+        path = f"/{name}s/{id}" if id else f"/{name}"
+        return an_object(await self._http.request("GET", path, timeout=_SECONDS), name)
+
+    async def many(
+        self, path: str, params: Mapping[str, Any], most: int, wanted: Callable[[Row], bool] = any_row
+    ) -> list[Row]:
+        """Returns the first `most` rows of a list that are wanted; the path's last part names it."""
+        size = _PAGE if wanted is not any_row else min(_PAGE, most)
+
+        async def page(token: str | None) -> tuple[list[dict[str, Any]], str | None]:
+            asked = {**params, "limit": size, "page_token": token}
+            response = await self._http.request("GET", path, params=asked, timeout=_SECONDS)
+            further = an_object(response, "pagination").get("next_page_token")
+            return objects(response, path.rpartition("/")[2]), text(further)
+
+        return await walked(page, most, wanted)
+
+    async def resolve(self, incident_id: str) -> Row:
+        """Closes an incident report and returns it.
+
+        Raises:
+            ActionFailure: USER_KEY_REQUIRED; CONFLICT or VENDOR_REJECTED_INPUT when the report is not ready.
+            OutcomeUnknown: The request went out and no usable answer came.
+        """
+        path = f"/incident_reports/{incident_id}/resolution"
+        return an_object(await self._http.request("POST", path, timeout=_SECONDS), "incident_report")
+
+
+def instance_url(settings: HuntressConnection) -> str:
+    """Returns the address of the API in one spelling."""
+    return instance_address(settings.instance_url, _ADDRESS)
+
+
+def _read_error(response: HttpResponse) -> ActionFailure | None:
+    if response.status == 403 and response.request_wrote:
+        permission = FailureCategory.FAILURE_CATEGORY_PERMISSION
+        return ActionFailure("USER_KEY_REQUIRED", "Huntress lets this key only read.", category=permission)
+    if response.status == 404:
+        return ActionFailure("NOT_FOUND", "Huntress has no such object, or the key may not see it.")
+    if response.status == 429 and "retry-after" not in response.headers:
+        return ActionFailure("RATE_LIMITED", "Huntress allows 60 requests a minute.", retry_after=_BREATHER)
+    return None

@@ -1,0 +1,1 @@
+"""The Huntress module against the simulated vendor, over real HTTP."""

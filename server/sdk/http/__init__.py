@@ -4,5 +4,6 @@ from server.sdk.http.client import HttpClient
 from server.sdk.http.grant import EgressGrant
 from server.sdk.http.pool import HttpPool
 from server.sdk.http.response import HttpResponse
+from server.sdk.http.words import spoken
 
-__all__ = ["EgressGrant", "HttpClient", "HttpPool", "HttpResponse"]
+__all__ = ["EgressGrant", "HttpClient", "HttpPool", "HttpResponse", "spoken"]

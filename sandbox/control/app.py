@@ -1,5 +1,6 @@
 """A simulator behind its control plane."""
 
+from collections.abc import Callable
 from typing import Any
 
 from starlette.types import Message, Receive, Scope, Send
@@ -35,16 +36,20 @@ def _with_body(body: bytes, receive: Receive) -> Receive:
 class Sandbox:
     """ASGI application: the control plane under `/_sandbox/`, the simulated vendor everywhere else.
 
+    Args:
+        simulator: The simulated vendor.
+        mask_path: Takes credentials out of the paths that are remembered, where the vendor has some in them.
+
     Attributes:
         simulator: The simulated vendor.
         faults: Faults waiting for a request.
         requests: What was received.
     """
 
-    def __init__(self, simulator: Simulator) -> None:
+    def __init__(self, simulator: Simulator, mask_path: Callable[[str], str] = str) -> None:
         self.simulator = simulator
         self.faults = FaultBook()
-        self.requests = RequestLog()
+        self.requests = RequestLog(mask_path)
         self._control = control_routes(self)
 
     def reset(self) -> None:

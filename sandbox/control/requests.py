@@ -4,8 +4,10 @@ import hashlib
 import re
 import time
 from collections import deque
+from collections.abc import Callable
 from itertools import count
 from typing import Any
+from urllib.parse import unquote
 
 from starlette.types import Scope
 
@@ -44,9 +46,14 @@ def _shown(headers: list[tuple[bytes, bytes]]) -> dict[str, str]:
 
 
 class RequestLog:
-    """The newest 10,000 requests."""
+    """The newest 10,000 requests.
 
-    def __init__(self) -> None:
+    Args:
+        mask_path: Takes credentials out of a path as it was sent, percent-encoded.
+    """
+
+    def __init__(self, mask_path: Callable[[str], str] = str) -> None:
+        self._mask_path = mask_path
         self.clear()
 
     def clear(self) -> None:
@@ -56,11 +63,13 @@ class RequestLog:
 
     def open(self, scope: Scope, body: bytes) -> dict[str, Any]:
         """Note a request; the caller sets `status` (and `fault`) on the returned entry when they are known."""
+        raw_path = self._mask_path(scope["raw_path"].decode("latin-1"))
         entry = {
             "seq": next(self._seq),
             "at": time.time(),
             "method": scope["method"],
-            "path": scope["path"],
+            "path": unquote(raw_path),
+            "raw_path": raw_path,
             "query": scope["query_string"].decode("latin-1"),
             "header_names": [name.decode("latin-1") for name, _ in scope["headers"]],
             "headers": _shown(scope["headers"]),

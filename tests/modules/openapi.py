@@ -35,7 +35,7 @@ class Sent:
 
     def __init__(self, recorded: Recorded) -> None:
         self.host_url = HOST
-        self.path: str = recorded["path"]
+        self.path: str = recorded["raw_path"]
         self.method: str = recorded["method"].lower()
         self.body: bytes = recorded["body"].encode()
         self.content_type: str = recorded["headers"].get("content-type", "").lower()

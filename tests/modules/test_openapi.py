@@ -16,7 +16,7 @@ def sent(method: str, target: str, key: str = "", body: str = "") -> dict[str, A
     """A request as the sandbox records it."""
     path, _, query = target.partition("?")
     headers = ({"authorization": key} if key else {}) | ({"content-type": "application/json"} if body else {})
-    return {"method": method, "path": path, "query": query, "headers": headers, "body": body}
+    return {"method": method, "path": path, "raw_path": path, "query": query, "headers": headers, "body": body}
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,161 @@
+"""What a tenant can do with Level."""
+
+from collections.abc import Iterable, Sequence
+from typing import Any, Final
+
+from server.gen.patchbay.modules.levelio.v1 import levelio_pb2 as pb
+from server.modules.levelio.client import LevelClient, Webhook, trigger_missing
+from server.sdk import ActionContext, ActionFailure, Alert, Deadline, DeviceFilter, Handler, alerts, devices
+from server.sdk.alert_book import RESOLVED
+from server.sdk.paging import Row
+from server.sdk.polling import awaited
+from server.sdk.reading import filled
+
+Context = ActionContext[LevelClient]
+
+_PROVIDER: Final = "levelio"
+_DEVICE: Final = {"hostname": "name", "group_id": "organization_id", "group_name": "organization_name"}
+_ALERT: Final = {"alert_id": "external_alert_id", "name": "title", "description": "message", "started_at": "created_at"}
+_ENDS: Final = frozenset({"success", "warning", "error", "canceled"})
+_ANSWER_SECONDS: Final = 5.0
+
+
+async def find_devices(request: pb.FindDevicesRequest, ctx: Context) -> pb.FindDevicesResponse:
+    """Finds devices in the inventory, or at the vendor when asked to or when the inventory is empty."""
+    wanted = DeviceFilter(
+        device_id=request.device_id,
+        asset_id=request.asset_id,
+        organization_id=request.group_id,
+        query=request.query,
+        limit=request.limit,
+    )
+    found = await devices.find_devices(wanted, ctx, ctx.client, live=request.live)
+    shown = found.told(pb.Device, _PROVIDER, **_DEVICE)
+    return pb.FindDevicesResponse(devices=shown, count=len(shown))
+
+
+async def get_device(request: pb.GetDeviceRequest, ctx: Context) -> pb.GetDeviceResponse:
+    """Asks the vendor for one device."""
+    (device,) = await devices.remembered([await ctx.client.device(request.device_id)], ctx)
+    return pb.GetDeviceResponse(device=devices.told(pb.Device, device, _PROVIDER, **_DEVICE))
+
+
+async def list_active_alerts(request: pb.ListActiveAlertsRequest, ctx: Context) -> pb.ListActiveAlertsResponse:
+    """Lists active alerts from the book while it is fresh, else from the vendor."""
+    found, local = await alerts.active_alerts(
+        ctx, ctx.client, device_id=request.device_id, live=request.live, limit=request.limit
+    )
+    shown = [_alert(one, alerts.LOCAL if local else _PROVIDER) for one in found]
+    return pb.ListActiveAlertsResponse(alerts=shown, count=len(shown))
+
+
+async def resolve_alert(request: pb.ResolveAlertRequest, ctx: Context) -> pb.ResolveAlertResponse:
+    """Resolves an alert at the vendor, then in the book."""
+    alert = await ctx.client.resolve(request.alert_id)
+    if resolved := alert.status == RESOLVED:
+        await ctx.alerts.close(request.alert_id, RESOLVED)
+    return pb.ResolveAlertResponse(resolved=resolved, alert_id=request.alert_id, alert=_alert(alert, _PROVIDER))
+
+
+async def list_updates(request: pb.ListUpdatesRequest, ctx: Context) -> pb.ListUpdatesResponse:
+    """Lists updates, filtered by the vendor."""
+    rows = await ctx.client.updates(
+        limit=request.limit, device_id=request.device_id, status=request.status, category=request.category
+    )
+    shown = [filled(pb.Update, row, update_id=row.get("id")) for row in rows]
+    return pb.ListUpdatesResponse(updates=shown, count=len(shown))
+
+
+async def list_automations(request: pb.ListAutomationsRequest, ctx: Context) -> pb.ListAutomationsResponse:
+    """Joins automations with their webhook triggers."""
+    rows, webhooks = await ctx.client.automations(), await ctx.client.webhooks()
+    if not webhooks.complete:
+        ctx.warn("WEBHOOK_TRIGGERS_INCOMPLETE", "Level told only some of the webhook triggers.", "")
+    text = request.query.casefold()
+    chosen = sorted((row for row in rows if text in _name(row)), key=_name)[: request.limit]
+    shown = [
+        filled(pb.Automation, row, automation_id=row.get("id"), webhooks=_shown(webhooks.items, row.get("id")))
+        for row in chosen
+    ]
+    return pb.ListAutomationsResponse(automations=shown, count=len(shown))
+
+
+async def trigger_automation(request: pb.TriggerAutomationRequest, ctx: Context) -> pb.TriggerAutomationResponse:
+    """Starts an automation through the token of its webhook trigger, which is looked up unless given."""
+    order: dict[str, Any] = dict(request.parameters)
+    if request.device_ids:
+        order["device_ids"] = list(request.device_ids)
+    token = request.webhook_token
+    if not token:
+        webhook = await _chosen(request, ctx.client)
+        token = webhook.token
+        if ignored := sorted(order.keys() - set(webhook.parameters)):
+            ctx.warn("PARAMETERS_NOT_MAPPED", f"The webhook trigger maps no {', '.join(ignored)}.", "")
+    runs = await ctx.client.trigger(token, order)
+    started = [filled(pb.StartedRun, run, run_id=run.get("id")) for run in runs or ()]
+    return pb.TriggerAutomationResponse(triggered=True, runs=started, runs_told=runs is not None)
+
+
+async def run_status(request: pb.RunStatusRequest, ctx: Context) -> pb.RunStatusResponse:
+    """Reads a run, until it has ended when there is time to wait."""
+    seen: list[Row] = []
+
+    async def look() -> Row | None:
+        seen[:] = [await ctx.client.run(request.run_id, steps=request.include_steps)]
+        return seen[0] if _finished(seen[0]) else None
+
+    wait = min(request.wait_seconds, ctx.deadline.remaining() - _ANSWER_SECONDS)
+    await awaited(look, Deadline.after(wait), ctx.client.pauses())
+    (row,) = seen
+    run = filled(pb.Run, row, run_id=request.run_id, finished=_finished(row))
+    return filled(pb.RunStatusResponse, row, run=run)
+
+
+HANDLERS: Sequence[Handler] = [
+    find_devices,
+    get_device,
+    list_active_alerts,
+    resolve_alert,
+    list_updates,
+    list_automations,
+    trigger_automation,
+    run_status,
+]
+
+
+def _alert(alert: Alert, source: str) -> pb.Alert:
+    return alerts.told(pb.Alert, alert, source, **_ALERT)
+
+
+def _name(row: Row) -> str:
+    return str(row.get("name") or "").casefold()
+
+
+def _shown(webhooks: Iterable[Webhook], automation_id: Any) -> list[pb.WebhookTrigger]:
+    return [
+        pb.WebhookTrigger(
+            name=one.name, parameters=one.parameters, requires_authorization_header=one.requires_authorization
+        )
+        for one in webhooks
+        if one.automation_id == automation_id
+    ]
+
+
+async def _chosen(request: pb.TriggerAutomationRequest, client: LevelClient) -> Webhook:
+    webhooks = await client.webhooks()
+    own = [one for one in webhooks.items if one.automation_id == request.automation_id]
+    fitting = [one for one in own if request.webhook_name in {"", one.name}]
+    if len(fitting) == 1:
+        return fitting[0]
+    if own:
+        names = ", ".join(f"`{one.name}`" if one.name else "one without a name" for one in own)
+        raise ActionFailure(
+            "WEBHOOK_TRIGGER_AMBIGUOUS", f"The automation has these webhook triggers: {names}.", field="webhook_name"
+        )
+    some = "" if webhooks.complete else " among those that Level told, which are not all"
+    raise trigger_missing(f"No webhook trigger of this automation was found{some}.")
+
+
+def _finished(run: Row) -> bool:
+    """Other words than Level's own ends count once the end is told."""
+    return run.get("status") in _ENDS or run.get("ended_at") is not None

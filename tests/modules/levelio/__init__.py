@@ -1,0 +1,1 @@
+"""Level against its simulator."""

@@ -13,14 +13,17 @@ _KEPT = 10_000
 _BODY_BYTES = 4096
 _MASKED_HEADERS = frozenset({"authorization", "x-api-key", "cookie"})
 _SHOWN_HEADERS = frozenset({"accept", "content-length", "content-type", "host", "user-agent", "idempotency-key"})
+_SCHEMES = frozenset({"Basic", "Bearer", "Token"})
 _NAMES = rb"password|twofactor|client_secret|refresh_token|access_token|api_key|client_assertion"
 _JSON_SECRET = re.compile(rb'("(?:' + _NAMES + rb')"\s*:\s*)(?:"(?:[^"\\]|\\.)*"|[^,}\s]+)')
 _FORM_SECRET = re.compile(rb"((?:^|&)(?:" + _NAMES + rb")=)[^&]*")
 
 
 def fingerprint(value: str) -> str:
-    """How a credential is shown: enough of its SHA-256 to tell two apart, nothing to log in with."""
-    return "sha256:" + hashlib.sha256(value.encode("latin-1")).hexdigest()[:16]
+    """How a credential is shown: its scheme, and enough of its SHA-256 to tell two apart; nothing to log in with."""
+    scheme = value.partition(" ")[0]
+    shown = f"{scheme} " if scheme in _SCHEMES and scheme != value else ""
+    return f"{shown}sha256:" + hashlib.sha256(value.encode("latin-1")).hexdigest()[:16]
 
 
 def mask_body(body: bytes) -> str:

@@ -1,12 +1,12 @@
 """The exchanges recorded from a real Tactical RMM server, which stay outside the project."""
 
 import json
-import os
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import pytest
+
+from tests.support.shared import shared
 
 
 @dataclass(frozen=True)
@@ -25,16 +25,9 @@ class Exchange:
         return f"{self.number} {self.phase}: {self.label}: {self.request['method']} {self.request['path']}"
 
 
-def captures_file() -> Path:
-    """Where the recordings are, if anywhere."""
-    shared = os.environ.get("PATCHBAY_SHARED")
-    root = Path(shared) if shared else Path(__file__).resolve().parents[3] / "shared"
-    return root / "vendors" / "tacticalrmm" / "captures.jsonl"
-
-
 def recorded() -> list[Exchange]:
     """All recorded exchanges in order; skips the calling test when they are absent."""
-    path = captures_file()
+    path = shared("vendors", "tacticalrmm", "captures.jsonl")
     if not path.is_file():
         pytest.skip("the recorded exchanges are absent; PATCHBAY_SHARED names their folder")
     rows = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]

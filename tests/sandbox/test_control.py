@@ -32,7 +32,7 @@ def test_effects_are_counted_by_kind_and_can_be_filtered(caller: Caller) -> None
 
 
 def test_requests_are_remembered_without_credentials(caller: Caller) -> None:
-    """Keys and tokens appear as fingerprints, passwords and codes not at all; equal keys look equal."""
+    """Keys and tokens appear as fingerprints behind their scheme, passwords and codes not at all."""
     caller.call("GET", "/core/version/")
     caller.call("GET", "/agents/?detail=false")
     user = caller.control.credentials()["users"][0]
@@ -47,6 +47,7 @@ def test_requests_are_remembered_without_credentials(caller: Caller) -> None:
     text = json.dumps([first, second, third, fourth])
     for secret in (caller.key, user["password"], "secret-token"):
         assert secret not in text
+    assert third["headers"]["authorization"].startswith("Token sha256:")
     assert third["status"] == 401
 
 

@@ -41,7 +41,7 @@ class ActionFailure(PatchbayError):
         remedy: str | None = None,
         field: str = "",
     ) -> None:
-        message, vendor_message = _encodable(message), _encodable(vendor_message)
+        message = _encodable(message)
         super().__init__(f"{reason}: {message}")
         facts = reason_facts(reason)
         self.failure = failure_pb2.Failure(
@@ -51,7 +51,7 @@ class ActionFailure(PatchbayError):
             retryable=facts.retryable if retryable is None else retryable,
             category=category or facts.category or FailureCategory.FAILURE_CATEGORY_INVALID,
             vendor_status=vendor_status,
-            vendor_message=vendor_message[:_VENDOR_MESSAGE_LIMIT],
+            vendor_message=as_vendor_message(vendor_message),
             field=field,
         )
         if retry_after is not None:
@@ -82,6 +82,11 @@ class OutcomeUnknown(ActionFailure):
 
 class LeaseLost(PatchbayError):
     """Another replica owns the execution now; nothing may be sent any more."""
+
+
+def as_vendor_message(text: str) -> str:
+    """Returns a vendor's words as a failure can hold them: valid Unicode, 1,000 characters at most."""
+    return _encodable(text)[:_VENDOR_MESSAGE_LIMIT]
 
 
 def _encodable(text: str) -> str:

@@ -180,7 +180,23 @@ def test_text_in_the_charset_it_names(kind: str, body: bytes, text: str) -> None
 @pytest.mark.parametrize(
     ("kind", "body", "said"),
     [
-        ("application/json", '{"detail": "No\\n such   agent"}', '{"detail": "No\\n such agent"}'),
+        ("application/json", '{"detail": "No\\n such   agent"}', "No such agent"),
+        ("application/json", '{"code": 404, "message": "Not found"}', "Not found"),
+        ("application/json", '{"resultCode": "FAILURE", "errorMessage": "No such device"}', "No such device"),
+        ("application/json", '{"error": "invalid_grant", "error_description": "expired"}', "invalid_grant; expired"),
+        (
+            "application/json",
+            '{"errors": [{"name": ["too short", "taken"]}, "and more"]}',
+            "name: too short taken and more",
+        ),
+        (
+            "application/json",
+            '{"detail": "Wrong.", "plat": ["Not valid.", "Choose."]}',
+            "Wrong.; plat: Not valid. Choose.",
+        ),
+        ("application/json", '"\\ud800 half"', "? half"),
+        ("application/json", f'{{"error": "{SECRET[:3]}\\u{ord(SECRET[3]):04x}{SECRET[4:]} is bad"}}', "*** is bad"),
+        ("application/json", "[" * 100_000, None),
         ("text/html", "<html><head><title> 502 Bad\n Gateway </title></head><body>nginx</body>", "502 Bad Gateway"),
         ("text/html", "<style>p {}</style><script>alert(1)</script><p>Agent &amp; more</p>", "Agent & more"),
         ("text/plain", "<!doctype html><h1>Server <b>Error</b></h1>", "Server Error"),

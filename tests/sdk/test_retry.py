@@ -10,7 +10,7 @@ import pytest
 
 from server.sdk.context import Deadline
 from server.sdk.failures import ActionFailure, Effect
-from server.sdk.http import HttpPool
+from server.sdk.http import HttpPool, HttpResponse
 from server.sdk.http.retry import advised_wait
 from server.sdk.scope import entered
 from tests.sdk.conftest import LOOPBACK, Bound, Names, Pauses, scope
@@ -107,6 +107,23 @@ async def test_write_that_could_not_leave_is_tried_again(bound: Bound, names: Na
         await bound(server.named("late.example.test")).request("POST", "/")
     assert server.events == ["mark", "first byte"]
     assert len(pauses.taken) == 2
+
+
+async def test_a_module_says_how_long_to_wait_where_the_vendor_does_not(bound: Bound, pauses: Pauses) -> None:
+    """The wait that a module's own reading advises is kept, and passed on when it does not fit the deadline; status
+    and words of the answer are filled in."""
+
+    def read(_response: HttpResponse) -> ActionFailure:
+        return ActionFailure("RATE_LIMITED", "Too many.", retry_after=10)
+
+    steps = [answer(429, b'{"error": "slow down"}')] * 2
+    async with vendor(*steps, answer()) as server, entered(scope(20)):
+        with pytest.raises(ActionFailure) as raised:
+            await bound(server, read_error=read).request("GET", "/", timeout=5)
+        await bound(server, read_error=read).request("GET", "/")
+    failure = raised.value.failure
+    assert (failure.retry_after.seconds, failure.vendor_status, failure.vendor_message) == (10, 429, "slow down")
+    assert pauses.taken == pytest.approx([10.1])
 
 
 @pytest.mark.parametrize(

@@ -2,18 +2,17 @@
 
 import asyncio
 import binascii
-import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Protocol
-from urllib.parse import SplitResult, urlsplit
 
 import pyotp
 
 from server.gen.patchbay.modules.tacticalrmm.v1.tacticalrmm_pb2 import KnoxLogin, TacticalRmmConnection
 from server.sdk import ActionFailure, Deadline, OutcomeUnknown
+from server.sdk.addresses import instance_address
 from server.sdk.context import Sleep
-from server.sdk.http import HttpClient, HttpResponse
+from server.sdk.http import HttpClient, HttpResponse, spoken
 from server.sdk.polling import doubling
 from server.sdk.reading import clean
 
@@ -37,35 +36,8 @@ def instance_url(settings: TacticalRmmConnection) -> str:
     Raises:
         ActionFailure: INTEGRATION_MISCONFIGURED, when it is not an http address or says more than an address.
     """
-    given = settings.instance_url.strip()
-    parts = _split(given if "://" in given else f"https://{given}")
-    path = parts.path.rstrip("/")
-    host = f"[{parts.hostname}]" if ":" in (parts.hostname or "") else parts.hostname
-    port = "" if parts.port is None else f":{parts.port}"
-    return f"{parts.scheme}://{host}{port}{'' if path == '/api' else path}"
-
-
-def _split(url: str) -> SplitResult:
-    try:
-        parts = urlsplit(url)
-        usable = parts.scheme in {"http", "https"} and bool(parts.hostname) and parts.port != 0
-    except ValueError:
-        raise _bad_address("it cannot be read") from None
-    if not usable or any(mark.isspace() for mark in url):
-        raise _bad_address("it is no http or https address")
-    if "@" in parts.netloc:
-        raise _bad_address("it holds a user name or password; credentials have their own fields")
-    if "?" in url or "#" in url:
-        raise _bad_address("it holds a query or fragment")
-    return parts
-
-
-def _bad_address(why: str) -> ActionFailure:
-    return ActionFailure(
-        "INTEGRATION_MISCONFIGURED",
-        f"The API address cannot be used: {why}. It looks like https://api.example.com.",
-        field="settings.instance_url",
-    )
+    address = instance_address(settings.instance_url)
+    return address.removesuffix("/api") if address.count("/") == 3 else address
 
 
 @dataclass(frozen=True, slots=True)
@@ -262,12 +234,4 @@ def _rejected(said: str) -> ActionFailure:
 
 def _said(response: HttpResponse) -> str:
     """The message of an error body; empty for a page, which says nothing about the cause."""
-    try:
-        body = json.loads(response.content)
-    except ValueError:
-        return ""
-    if isinstance(body, dict):
-        reasons = {name: " ".join(map(str, why)) if isinstance(why, list) else str(why) for name, why in body.items()}
-        anonymous = [reasons.pop(name) for name in ("detail", "non_field_errors") if name in reasons]
-        return clean("; ".join([*anonymous, *(f"{name}: {why}" for name, why in reasons.items())]))
-    return clean(body if isinstance(body, str) else json.dumps(body))
+    return clean(spoken(response) or "")

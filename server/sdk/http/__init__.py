@@ -5,5 +5,6 @@ from server.sdk.http.grant import EgressGrant
 from server.sdk.http.pool import HttpPool
 from server.sdk.http.response import HttpResponse
 from server.sdk.http.translate import AnswerLost
+from server.sdk.http.words import spoken
 
-__all__ = ["AnswerLost", "EgressGrant", "HttpClient", "HttpPool", "HttpResponse"]
+__all__ = ["AnswerLost", "EgressGrant", "HttpClient", "HttpPool", "HttpResponse", "spoken"]

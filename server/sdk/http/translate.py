@@ -4,8 +4,6 @@ Everything turns on one question: may the vendor have seen the request? Before a
 is no, for writes too. After that a write without a definite answer is an unknown outcome, a read has no effect.
 """
 
-import html
-import re
 import socket
 import ssl
 import time
@@ -13,13 +11,14 @@ import time
 import aiohttp
 import httpx
 
-from server.sdk.failures import ActionFailure, OutcomeUnknown
+from server.sdk.failures import ActionFailure, OutcomeUnknown, as_vendor_message
 from server.sdk.http.call import Call
 from server.sdk.http.flight import Flight
 from server.sdk.http.guard import AddressRefused
 from server.sdk.http.response import HttpResponse, TooLargeError, UnreadableError
 from server.sdk.http.retry import Setback, advised_wait
 from server.sdk.http.target import refused_class
+from server.sdk.http.words import vendor_text
 from server.sdk.masking import Masker
 
 TROUBLE = (
@@ -68,18 +67,15 @@ _ODD = ("VENDOR_ANSWER_INVALID", "answered with a status that is not expected he
 _MOVED = ("VENDOR_ANSWER_INVALID", "answered that the address is another one")
 _MOVED_REMEDY = "Enter the address exactly as the vendor's API is served, without a redirect."
 
-_LONGEST_TEXT = 8_192
-_TITLE = re.compile(r"<title[^<>]*>([^<]*)", re.IGNORECASE)
-_TAG = re.compile(r"<[^<>]*>")
-_HIDDEN = re.compile(r"<(script|style)\b[^<>]*>.*?</\1[^<>]*>", re.IGNORECASE | re.DOTALL)
-
 
 def of_answer(response: HttpResponse, call: Call, masker: Masker) -> Setback:
-    """Returns what an answer means whose status the module did not ask for. The module's own reading comes first."""
+    """Returns what an answer means whose status the module did not ask for. The module's own reading comes first, also
+    about how long to wait."""
     advice = advised_wait(response.headers.get("retry-after", ""), time.time())
     failure = _own_reading(response, call, masker) or _by_status(response, call, masker, advice)
-    passing = response.status in PASSING_STATUSES
-    return Setback(failure, departed=True, passing=passing, wait=advice)
+    passing, own = response.status in PASSING_STATUSES, failure.failure.retry_after
+    wait = own.ToMilliseconds() / 1000 if failure.failure.HasField("retry_after") else advice
+    return Setback(failure, departed=True, passing=passing, wait=wait)
 
 
 def _own_reading(response: HttpResponse, call: Call, masker: Masker) -> ActionFailure | None:
@@ -90,13 +86,12 @@ def _own_reading(response: HttpResponse, call: Call, masker: Masker) -> ActionFa
     except ActionFailure:
         # It looked for JSON where a proxy had answered; the status still says what happened.
         return None
-    return None if failure is None else _masked(failure, masker)
-
-
-def _masked(failure: ActionFailure, masker: Masker) -> ActionFailure:
-    inner = failure.failure
-    inner.message, inner.vendor_message = masker(inner.message), masker(inner.vendor_message)
-    failure.args = (f"{inner.reason}: {inner.message}",)
+    if failure is not None:
+        inner = failure.failure
+        inner.vendor_status = inner.vendor_status or response.status
+        inner.message = masker(inner.message)
+        inner.vendor_message = as_vendor_message(masker(inner.vendor_message) or vendor_text(response, masker))
+        failure.args = (f"{inner.reason}: {inner.message}",)
     return failure
 
 
@@ -125,15 +120,6 @@ def _meaning(status: int) -> tuple[str, str]:
     if 300 <= status < 400:
         return _MOVED
     return _VENDOR_ERROR if 500 <= status < 600 else _ODD
-
-
-def vendor_text(response: HttpResponse, masker: Masker) -> str:
-    """Returns the vendor's words for people: masked, HTML reduced to title or text, white space joined."""
-    text = masker(response.text)[:_LONGEST_TEXT]
-    if "html" in response.headers.get("content-type", "") or text.lstrip()[:1] == "<":
-        title = _TITLE.search(text)
-        text = html.unescape(title[1] if title and title[1].strip() else _TAG.sub(" ", _HIDDEN.sub(" ", text)))
-    return masker(" ".join(text.split()))
 
 
 def of_trouble(error: Exception, flight: Flight, call: Call, status: int) -> Setback:

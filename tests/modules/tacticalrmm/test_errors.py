@@ -28,7 +28,7 @@ SHAPES = [
     (400, {"plat": ["Not valid.", "Choose."]}, "VENDOR_REJECTED_INPUT", "plat: Not valid. Choose."),
     (400, {"non_field_errors": ["Wrong."]}, "VENDOR_REJECTED_INPUT", "Wrong."),
     (400, {"detail": "JSON parse error - x"}, "VENDOR_REJECTED_INPUT", "JSON parse error - x"),
-    (400, [["deep"]], "VENDOR_REJECTED_INPUT", '[["deep"]]'),
+    (400, [["deep"]], "VENDOR_REJECTED_INPUT", "deep"),
     (400, PAGE.format("Bad Request (400)"), "INTEGRATION_MISCONFIGURED", ""),
     (400, '"natsdown"', "VENDOR_UNAVAILABLE", "natsdown"),
     (401, {"detail": "Invalid token."}, "CREDENTIALS_REFUSED", ""),
@@ -38,7 +38,7 @@ SHAPES = [
     (404, {"detail": "No Agent matches the given query."}, "NOT_FOUND", "No Agent matches the given query."),
     (404, {"detail": "Not found."}, "NOT_FOUND", "Not found."),
     (404, PAGE.format("Not Found"), "VENDOR_ANSWER_INVALID", ""),
-    (405, {"detail": 'Method "PUT" not allowed.'}, "VENDOR_REJECTED_INPUT", 'Method \\"PUT\\" not allowed.'),
+    (405, {"detail": 'Method "PUT" not allowed.'}, "VENDOR_REJECTED_INPUT", 'Method "PUT" not allowed.'),
     (415, {"detail": "Unsupported media type."}, "VENDOR_REJECTED_INPUT", "Unsupported media type."),
     (429, {"detail": "Request was throttled."}, "RATE_LIMITED", "Request was throttled."),
 ]

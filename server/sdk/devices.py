@@ -79,7 +79,7 @@ async def _asked(wanted: DeviceFilter, ctx: ActionContext[Any], source: DeviceSo
         return [device for device in devices if _matches(device, wanted)]
     listing = await source.devices(wanted)
     devices = await remembered(listing.items, ctx, complete=listing.complete)
-    if not listing.complete:
+    if listing.searched:
         wanted = replace(wanted, query="")  # the vendor looks at more than is told here
     return [device for device in devices if _matches(device, wanted)]
 

@@ -9,7 +9,14 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True)
 class Listing(Generic[T]):
-    """Things of one kind. `complete`: these are all that the vendor has; else it chose them by what was wanted."""
+    """Things of one kind.
+
+    Attributes:
+        items: What the vendor told.
+        complete: These are all that it has; else it chose them by what was wanted, or told a part only.
+        searched: It looked for the wanted text itself, perhaps in more than it tells.
+    """
 
     items: Sequence[T]
     complete: bool = True
+    searched: bool = False

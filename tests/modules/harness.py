@@ -8,6 +8,7 @@ from uuid import uuid4
 import structlog
 from google.protobuf.message import Message
 
+from server.contract.defaults import apply_defaults
 from server.contract.secrets import secret_values
 from server.gen.patchbay.v1 import options_pb2
 from server.sdk import ActionContext, ConnectionScope, Deadline, IntegrationModule, ProbeContext
@@ -79,6 +80,7 @@ class Connected:
     async def run(self, handler: Callable[..., Awaitable[M]], request: Message, *, seconds: float = 30.0) -> M:
         """Calls a handler under a deadline and returns its answer; what it told is in `told`."""
         self.told = told = Told()
+        apply_defaults(request)
         scope = self._scope(request, seconds, told)
         context: ActionContext[Any] = ActionContext(
             client=self.client,

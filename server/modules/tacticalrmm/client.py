@@ -8,8 +8,7 @@ redirected write loses its body. `run_on_server` is never sent. Facts: Tactical 
 import json
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime
-from email.utils import parsedate_to_datetime
+from datetime import datetime
 from typing import Any
 
 from server.gen.patchbay.modules.tacticalrmm.v1.tacticalrmm_pb2 import TacticalRmmConnection
@@ -27,7 +26,7 @@ from server.modules.tacticalrmm.connection import (
 from server.sdk import ActionFailure, ConnectionScope, Deadline, Device, DeviceFilter, OutcomeUnknown
 from server.sdk.http import HttpClient, HttpResponse
 from server.sdk.listing import Listing
-from server.sdk.reading import an_object, clean, moment, number, objects, text, whole
+from server.sdk.reading import an_object, clean, moment, number, objects, text, told_at, whole
 
 DEFAULT_MAX_WAIT = 50.0
 
@@ -175,7 +174,7 @@ class TacticalClient:
         rows = objects(response)
         runs = sorted((_history_row(row) for row in rows if row.get("script") is not None), key=lambda row: row.id)
         newest = max((whole(row.get("id")) or 0 for row in rows), default=0)
-        return History(tuple(runs), newest, _told_at(response))
+        return History(tuple(runs), newest, told_at(response))
 
     async def run_script(self, order: ScriptOrder, *, wait: bool) -> str:
         """Orders a run; returns the output, or a sentence when not waiting. `timeout` and `natsdown` may be either the
@@ -336,12 +335,3 @@ def _result(told: Mapping[str, Any]) -> RunResult:
         exit_code=((whole(told.get("retcode")) or 0) + 2**31) % 2**32 - 2**31,
         seconds=seconds if 0 <= seconds < _YEAR else 0.0,
     )
-
-
-def _told_at(response: HttpResponse) -> datetime:
-    """The server's clock at this answer; ours when it does not say."""
-    try:
-        told = parsedate_to_datetime(response.headers["date"])
-    except (KeyError, ValueError):
-        return datetime.now(UTC)
-    return told if told.tzinfo else told.replace(tzinfo=UTC)

@@ -1,0 +1,188 @@
+"""What a tenant can do with NinjaOne."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
+
+from server.gen.patchbay.modules.ninjaone.v1 import ninjaone_pb2 as pb
+from server.modules.ninjaone.client import NinjaClient
+from server.modules.ninjaone.runs import followed, marked, told
+from server.sdk import (
+    ActionContext,
+    ActionFailure,
+    Alert,
+    Deadline,
+    DeviceFilter,
+    FailureCategory,
+    Handler,
+    OutcomeUnknown,
+    alerts,
+    devices,
+    sends_at_once,
+)
+from server.sdk.alert_book import ACTIVE, RESOLVED
+from server.sdk.reading import filled, text
+
+Context = ActionContext[NinjaClient]
+
+_PROVIDER: Final = "ninjaone"
+_DEVICE: Final = {"external_device_id": "device_id", "display_name": "name", "agent_online": "online"}
+_ANSWER_SECONDS: Final = 5.0
+
+
+async def find_devices(request: pb.FindDevicesRequest, ctx: Context) -> pb.FindDevicesResponse:
+    """Finds devices in the inventory, or at the vendor when asked to or when the inventory is empty."""
+    wanted = DeviceFilter(
+        device_id=request.device_id, asset_id=request.asset_id, query=request.query, limit=request.limit
+    )
+    found = await devices.find_devices(wanted, ctx, ctx.client, live=request.live)
+    shown = found.told(pb.Device, _PROVIDER, **_DEVICE)
+    return pb.FindDevicesResponse(devices=shown, count=len(shown))
+
+
+async def sync_device(request: pb.SyncDeviceRequest, ctx: Context) -> pb.SyncDeviceResponse:
+    """Writes what the vendor tells about a device into the inventory."""
+    (device,) = await devices.remembered([await ctx.client.device(request.device_id)], ctx)
+    shown = devices.told(pb.Device, device, _PROVIDER, **_DEVICE)
+    return pb.SyncDeviceResponse(
+        synced=True, external_device_id=request.device_id, asset_id=device.asset_id, device=shown
+    )
+
+
+@sends_at_once
+async def reboot_device(request: pb.RebootDeviceRequest, ctx: Context) -> pb.RebootDeviceResponse:
+    """Orders a reboot."""
+    await ctx.client.reboot(request.device_id, request.mode, request.reason)
+    return pb.RebootDeviceResponse(reboot_requested=True, external_device_id=request.device_id)
+
+
+async def scripting_options(request: pb.ScriptingOptionsRequest, ctx: Context) -> pb.ScriptingOptionsResponse:
+    """Lists what may run on a device, and as whom."""
+    options, query = await ctx.client.scripting_options(request.device_id), request.query.casefold()
+    rows = [row for row in _rows(options, "scripts") if query in _name(row).casefold()]
+    shown = [filled(pb.Script, row) for row in sorted(rows, key=lambda row: (_name(row).casefold(), str(row)))]
+    return pb.ScriptingOptionsResponse(scripts=shown, count=len(shown), run_as=_run_as(options))
+
+
+async def run_script(request: pb.RunScriptRequest, ctx: Context) -> pb.RunScriptResponse:
+    """Orders a run, once, and follows it through the device's activities when asked to; see `runs`."""
+    client, device_id = ctx.client, request.device_id
+    if not client.acts_for_user:
+        raise ActionFailure(
+            "USER_SIGN_IN_REQUIRED",
+            "The connection has client credentials; NinjaOne runs scripts only for a user who has signed in.",
+            category=FailureCategory.FAILURE_CATEGORY_CONNECTION,
+        )
+    options = await client.scripting_options(device_id)
+    order, run_as = _runnable(request, options), _role(request.run_as, _run_as(options))
+    name = order.pop("name")
+    if request.parameters:
+        order["parameters"] = request.parameters
+    async with ctx.lock("run_script", device_id, name):
+        mark = await marked(client, device_id, name, run_as)
+        ctx.remember(mark)
+        answer = await client.run_script(device_id, {**order, "runAs": run_as})
+        if not request.wait_for_result:
+            return told(request, mark, answer, None)
+        limit = Deadline.after(min(request.timeout, ctx.deadline.remaining() - _ANSWER_SECONDS))
+        end = await followed(client, device_id, mark, answer, limit)
+    if end is None:
+        raise OutcomeUnknown(f"NinjaOne took the order and told no end of it within {request.timeout} s.")
+    return told(request, mark, answer, end)
+
+
+async def list_active_alerts(request: pb.ListActiveAlertsRequest, ctx: Context) -> pb.ListActiveAlertsResponse:
+    """Lists active alerts from the book while it is fresh, else from the vendor."""
+    found, local = await alerts.active_alerts(
+        ctx, ctx.client, device_id=request.device_id, live=request.live, limit=request.limit
+    )
+    shown = [_alert(one, alerts.LOCAL if local else _PROVIDER) for one in found]
+    return pb.ListActiveAlertsResponse(alerts=shown, count=len(shown))
+
+
+async def get_alert(request: pb.GetAlertRequest, ctx: Context) -> pb.GetAlertResponse:
+    """Finds one alert."""
+    return pb.GetAlertResponse(alert=_alert(*await _known(request, ctx)))
+
+
+async def reset_alert(request: pb.ResetAlertRequest, ctx: Context) -> pb.ResetAlertResponse:
+    """Resets an alert at the vendor, then in the book; one that was known and is gone is what was wanted."""
+    alert, _ = await _known(request, ctx)
+    try:
+        await ctx.client.reset(alert.external_alert_id)
+    except ActionFailure as failure:
+        # After a lost answer it was asked again: gone is what the first request did.
+        if failure.failure.vendor_status != 404 or failure.failure.reason not in {"NOT_FOUND", "OUTCOME_UNKNOWN"}:
+            raise
+        ctx.warn("ALREADY_GONE", "The alert was gone at NinjaOne.", failure.failure.vendor_message)
+    await ctx.alerts.close(alert.external_alert_id, RESOLVED)
+    return pb.ResetAlertResponse(acknowledged=True, alert_id=alert.alert_id, external_alert_id=alert.external_alert_id)
+
+
+HANDLERS: Sequence[Handler] = [
+    find_devices,
+    sync_device,
+    reboot_device,
+    scripting_options,
+    run_script,
+    list_active_alerts,
+    get_alert,
+    reset_alert,
+]
+
+
+async def _known(request: pb.GetAlertRequest | pb.ResetAlertRequest, ctx: Context) -> tuple[Alert, str]:
+    """Returns an alert and where it comes from: a single one cannot be asked for, so the list of active ones tells.
+    One that is reset meanwhile is in the book by then."""
+    id = (request.alert_uid or request.external_alert_id).lower()
+    if (alert := await ctx.alerts.get(id)) is not None:
+        return alert, alerts.LOCAL
+    listing = await ctx.client.active_alerts("")
+    for one in await alerts.remembered(listing.items, ctx, complete=listing.complete):
+        if one.external_alert_id == id:
+            return one, _PROVIDER
+    if (alert := await ctx.alerts.get(id)) is not None:
+        return alert, alerts.LOCAL
+    field = request.WhichOneof("alert") or ""
+    raise ActionFailure("NOT_FOUND", "NinjaOne has no active alert with this uid.", field=field)
+
+
+def _alert(alert: Alert, source: str) -> pb.Alert:
+    shown = alerts.told(pb.Alert, alert, source)
+    shown.acknowledged = alert.status != ACTIVE
+    return shown
+
+
+def _rows(value: Mapping[str, Any], name: str) -> list[Mapping[str, Any]]:
+    rows = value.get(name)
+    return [row for row in rows if isinstance(row, dict)] if isinstance(rows, list) else []
+
+
+def _name(row: Mapping[str, Any]) -> str:
+    return text(row.get("name")) or ""
+
+
+def _run_as(options: Mapping[str, Any]) -> list[pb.RunAs]:
+    told = options.get("credentials")
+    known = told if isinstance(told, dict) else {}
+    roles = [role for role in known.get("roles") or () if isinstance(role, str)]
+    stored = [filled(pb.RunAs, row, value=row.get("id")) for row in _rows(known, "credentials")]
+    return [*(pb.RunAs(value=role, name=role, type="ROLE") for role in roles), *stored]
+
+
+def _runnable(request: pb.RunScriptRequest, options: Mapping[str, Any]) -> dict[str, Any]:
+    """Returns what the order says about the script: its type is what the item itself says."""
+    field = request.WhichOneof("runnable") or ""
+    key = "id" if field == "script_id" else "uid"
+    wanted = getattr(request, field)
+    for row in _rows(options, "scripts"):
+        if text(row.get(key)) == wanted.lower():
+            return {"type": row.get("type"), key: row[key], "name": _name(row)}
+    raise ActionFailure("SCRIPT_NOT_AVAILABLE", "The device has no such script or action to run.", field=field)
+
+
+def _role(wanted: str, choices: Sequence[pb.RunAs]) -> str:
+    values = [one.value for one in choices] or ["system"]
+    if wanted and wanted not in values:
+        known = ", ".join(values)
+        raise ActionFailure("RUN_AS_NOT_AVAILABLE", f"The device knows {known} to run as.", field="run_as")
+    return wanted or ("system" if "system" in values else values[0])

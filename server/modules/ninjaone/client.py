@@ -1,0 +1,172 @@
+"""The endpoints of NinjaOne that Patchbay uses, as a small library.
+
+Lists are bare arrays with neither cursor nor link: the next page is asked for by the last id, until nothing new comes.
+Times are seconds. Only detailed rows have the operating system. Free text is no device filter and has an endpoint of
+its own. Facts: NinjaOne's OpenAPI document (2.0.9-draft); what that leaves open is said where it matters.
+"""
+
+from collections.abc import Callable, Iterator, Mapping
+from functools import partial
+from typing import Any, Final
+
+from server.gen.patchbay.modules.ninjaone.v1.ninjaone_pb2 import NinjaOneConnection
+from server.modules.ninjaone.connection import app_of, explain, grant_of, instance_url, read_error
+from server.sdk import ActionFailure, Alert, ConnectionScope, Deadline, Device, DeviceFilter, OutcomeUnknown
+from server.sdk.http import HttpClient, HttpResponse
+from server.sdk.listing import Listing
+from server.sdk.oauth import AccessTokens
+from server.sdk.polling import doubling
+from server.sdk.reading import an_object, flag, moment, objects, text, whole
+
+_PAGE: Final = 500
+_MAX_BYTES: Final = 32 * 1024 * 1024  # a page of detailed rows; alerts are not paged
+_NAMES_SECONDS: Final = 60.0
+
+
+class NinjaClient:
+    """One instance, and for whom we act.
+
+    Attributes:
+        acts_for_user: Whether its tokens have user context, without which NinjaOne runs no script.
+        pauses: Pauses between two looks at a device's activities.
+    """
+
+    def __init__(self, http: HttpClient, tokens: AccessTokens, *, acts_for_user: bool) -> None:
+        self.acts_for_user = acts_for_user
+        self.pauses: Callable[[], Iterator[float]] = partial(doubling, 1.0, 15.0)
+        self._http = http
+        self._tokens = tokens
+        self._names: tuple[Deadline, Mapping[str | None, str | None]] | None = None
+
+    async def check(self) -> None:
+        """Proves the credentials by the cheapest read of devices, which every action needs."""
+        await self._get("/v2/devices", pageSize=1)
+
+    async def devices(self, wanted: DeviceFilter) -> Listing[Device]:
+        """Returns the devices that NinjaOne's own search finds, without operating system, or all approved ones."""
+        names = await self._organization_names()
+        if not wanted.query:
+            return Listing([_device(row, names) for row in await self._paged("/v2/devices-detailed")])
+        found = objects(await self._get("/v2/devices/search", q=wanted.query, limit=wanted.limit), "devices")
+        return Listing([_device(row, names) for row in found if row.get("id")], complete=False, searched=True)
+
+    async def device(self, device_id: str) -> Device:
+        """Returns one device."""
+        row = an_object(await self._get(f"/v2/device/{device_id}", field="device_id"))
+        return _device({**row, "id": device_id}, await self._organization_names())
+
+    async def reboot(self, device_id: str, mode: str, reason: str) -> None:
+        """Orders a reboot."""
+        body = {"reason": reason} if reason else {}
+        await self._post(f"/v2/device/{device_id}/reboot/{mode}", body, field="device_id")
+
+    async def scripting_options(self, device_id: str) -> Mapping[str, Any]:
+        """Returns what may run on a device, and as whom."""
+        return an_object(await self._get(f"/v2/device/{device_id}/scripting/options", field="device_id"))
+
+    async def run_script(self, device_id: str, order: Mapping[str, Any]) -> Any:
+        """Orders a run and returns the answer, usually none. Its properties are strict: `scriptId` is a 400."""
+        return await self._post(f"/v2/device/{device_id}/script/run", order, field="device_id")
+
+    async def activities(self, device_id: str, **query: str | int | None) -> HttpResponse:
+        """Returns a page of a device's activities, newest first."""
+        return await self._get(f"/v2/device/{device_id}/activities", field="device_id", **query)
+
+    async def active_alerts(self, device_id: str) -> Listing[Alert]:
+        """Returns all active alerts, or those of a device."""
+        path = f"/v2/device/{device_id}/alerts" if device_id else "/v2/alerts"
+        rows = objects(await self._get(path, field="device_id"))
+        return Listing([_alert(row) for row in rows if row.get("uid")], complete=not device_id)
+
+    async def reset(self, uid: str) -> None:
+        """Clears an alert; raises NOT_FOUND for one that is gone."""
+        await self._post(f"/v2/alert/{uid}/reset", None, field="alert_uid")
+
+    async def _organization_names(self) -> Mapping[str | None, str | None]:
+        """Returns names of organizations by id, at most a minute old; empty when they cannot be had."""
+        if self._names is None or not self._names[0].remaining():
+            try:
+                rows = await self._paged("/v2/organizations")
+            except ActionFailure:
+                return {}
+            self._names = Deadline.after(_NAMES_SECONDS), {text(row.get("id")): text(row.get("name")) for row in rows}
+        return self._names[1]
+
+    async def _paged(self, path: str) -> list[dict[str, Any]]:
+        """Walks to a page without new ids: a short one proves nothing, NinjaOne may make them shorter than asked."""
+        rows: dict[int, dict[str, Any]] = {}
+        last = 0
+        while True:
+            page = objects(await self._get(path, pageSize=_PAGE, after=last or None))
+            rows |= {number: row for row in page if (number := whole(row.get("id")) or 0) > last}
+            if max(rows, default=0) <= last:
+                return list(rows.values())
+            last = max(rows)
+
+    async def _get(self, path: str, *, field: str = "", **query: str | int | None) -> HttpResponse:
+        response = await self._send("GET", path, field, params=query)
+        if _page(response):
+            raise ActionFailure(
+                "RATE_LIMITED", "NinjaOne answered with a page, as it does to too many requests.", vendor_status=200
+            )
+        return response
+
+    async def _post(self, path: str, body: Mapping[str, Any] | None, *, field: str) -> Any:
+        response = await self._send("POST", path, field, json=body)
+        if _page(response):
+            raise OutcomeUnknown("NinjaOne answered an order with a page.", vendor_status=response.status)
+        try:
+            return response.json()
+        except ActionFailure:
+            return text(response.text)  # every 2xx means accepted
+
+    async def _send(self, method: str, path: str, field: str, **more: Any) -> HttpResponse:
+        try:
+            return await self._tokens.send(self._http, method, path, **more)
+        except ActionFailure as failure:
+            explain(failure, field)
+            raise
+
+
+def connect(scope: ConnectionScope[NinjaOneConnection]) -> NinjaClient:
+    """Makes the client from a connection's settings; sends nothing."""
+    settings = scope.settings
+    http = scope.http.bind(base_url=instance_url(settings), read_error=read_error, max_bytes=_MAX_BYTES)
+    tokens = AccessTokens(scope, http, app_of(settings), grant_of(settings))
+    return NinjaClient(http, tokens, acts_for_user=not settings.client_credentials)
+
+
+def _page(response: HttpResponse) -> bool:
+    return response.content.lstrip()[:1] == b"<"
+
+
+def _device(row: Mapping[str, Any], names: Mapping[str | None, str | None]) -> Device:
+    offline, system = flag(row.get("offline")), row.get("os")
+    return Device(
+        device_id=text(row.get("id")) or "",
+        name=text(row.get("displayName")) or text(row.get("systemName")),
+        organization_id=text(row.get("organizationId")),
+        organization_name=names.get(text(row.get("organizationId"))),
+        os_name=text(system.get("name")) if isinstance(system, dict) else None,
+        status=None if offline is None else "offline" if offline else "online",
+        last_seen_at=moment(row.get("lastContact")),
+        details={
+            "hostname": text(row.get("systemName")),
+            "dns_name": text(row.get("dnsName")),
+            "node_class": text(row.get("nodeClass")),
+        },
+    )
+
+
+def _alert(row: Mapping[str, Any]) -> Alert:
+    return Alert(
+        external_alert_id=text(row.get("uid")) or "",
+        severity=text(row.get("severity")),
+        priority=text(row.get("priority")),
+        title=text(row.get("sourceName")) or text(row.get("subject")),
+        message=text(row.get("message")),
+        device_id=text(row.get("deviceId")),
+        source_type=text(row.get("sourceType")),
+        created_at=moment(row.get("createTime")),
+        updated_at=moment(row.get("updateTime")),
+    )

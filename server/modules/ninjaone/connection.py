@@ -1,0 +1,84 @@
+"""Being connected to NinjaOne: where the tenant lives, for whom we act, how NinjaOne says no."""
+
+from typing import Final
+
+from server.gen.patchbay.modules.ninjaone.v1.ninjaone_pb2 import NinjaOneConnection
+from server.sdk import ActionFailure, SignIn
+from server.sdk.addresses import instance_address
+from server.sdk.http import HttpResponse
+from server.sdk.oauth import ClientCredentials, Grant, OAuthApp, RefreshToken, authorize_url
+from server.sdk.reading import text
+
+_USER_SCOPES: Final = ("monitoring", "management", "offline_access")
+SIGN_IN_AGAIN: Final = "Connect NinjaOne again with a user sign-in."
+_APP_UNKNOWN: Final = "NinjaOne does not know the client id here. A client app exists in one region only."
+
+
+def instance_url(settings: NinjaOneConnection) -> str:
+    """Returns the address of the instance: of a region `https://<region>.ninjarmm.com`, where `us` is `app`."""
+    region = "app" if settings.region == "us" else settings.region
+    return instance_address(settings.instance_url, f"https://{region}.ninjarmm.com")
+
+
+def sign_in(settings: NinjaOneConnection, begun: SignIn) -> str:
+    """Returns the address at which a person signs in."""
+    return authorize_url(f"{instance_url(settings)}{_oauth(settings)}/authorize", app_of(settings), begun)
+
+
+def app_of(settings: NinjaOneConnection) -> OAuthApp:
+    """Returns the client app. Client credentials ask for no scope: NinjaOne then gives all that the app has."""
+    return OAuthApp(
+        token_path=f"{_oauth(settings)}/token",
+        client_id=settings.client_id,
+        client_secret=settings.client_secret,
+        scopes=() if settings.client_credentials else _USER_SCOPES,
+    )
+
+
+def grant_of(settings: NinjaOneConnection) -> Grant:
+    """Returns for whom Patchbay acts."""
+    if settings.client_credentials:
+        return ClientCredentials()
+    return RefreshToken(settings.refresh_token) if settings.refresh_token else settings.sign_in
+
+
+def _oauth(settings: NinjaOneConnection) -> str:
+    return settings.oauth_path or "/ws/oauth"
+
+
+def explain(failure: ActionFailure, field: str) -> None:
+    """Adds what only the module knows: which input names a missing entity, what a token endpoint's 404 means."""
+    told = failure.failure
+    if told.reason == "NOT_FOUND":
+        told.field = field
+    elif told.vendor_status == 404 and told.reason == "INTEGRATION_MISCONFIGURED":
+        told.field, told.message = "settings.client_id", _APP_UNKNOWN
+        told.remedy.text = "Compare the region with the address in the browser, and the client id."
+
+
+def read_error(response: HttpResponse) -> ActionFailure | None:
+    """Reads the error bodies of NinjaOne's layers: `error`, `resultCode`, `errorCode`, bare strings, pages.
+
+    A missing entity has a result code of its own; a missing route has the general one, or a page. None leaves the
+    translation to the framework.
+    """
+    code, status = _code(response), response.status
+    if code == "user_context_required":
+        message = "NinjaOne does this only for a user who has signed in; the connection acts for an app."
+        return ActionFailure("VENDOR_PERMISSION_DENIED", message, remedy=SIGN_IN_AGAIN)
+    if code == "insufficient_privileges" or status == 403 or (status == 500 and "permission" in code.lower()):
+        message = "The user or the client app may not do this: it lacks the scope, the role, or this device."
+        return ActionFailure("VENDOR_PERMISSION_DENIED", message)
+    if status == 404 and code in {"", "FAILURE"}:
+        message = "This address does not offer what was asked of NinjaOne's API."
+        return ActionFailure("VENDOR_ANSWER_INVALID", message)
+    return None
+
+
+def _code(response: HttpResponse) -> str:
+    try:
+        body = response.json()
+    except ActionFailure:
+        return ""
+    known = body if isinstance(body, dict) else {}
+    return text(known.get("error") or known.get("resultCode") or known.get("errorCode")) or ""

@@ -1,0 +1,1 @@
+"""The module NinjaOne against a simulated instance."""

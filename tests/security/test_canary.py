@@ -15,7 +15,7 @@ import pytest
 
 from server.gen.patchbay.v1 import executor_pb2
 from tests.security import places
-from tests.security.canaries import Search
+from server.conformance.canaries import Search
 from tests.security.journey import JOURNEYS
 from tests.security.stage import Stage, planted, stage, tls_url
 

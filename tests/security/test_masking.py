@@ -10,7 +10,7 @@ import grpc
 import pytest
 
 from server.gen.patchbay.v1 import connections_pb2, executor_pb2
-from tests.security.canaries import Search
+from server.conformance.canaries import Search
 from tests.security.places import rows
 from tests.support.served import LOOPBACK, TENANT, Served, struct
 

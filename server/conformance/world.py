@@ -1,0 +1,65 @@
+"""One simulated vendor of a bench, and what can be seen of it."""
+
+import re
+from typing import Any
+
+from sandbox.client import SandboxControl
+from sandbox.serving import SandboxServer
+from server.conformance.bench import Bench, Json
+from server.contract.payload import parse_json, secret_values
+from server.core.registry import RegisteredModule
+
+MANY = 10_000
+
+
+class World:
+    """A vendor that runs.
+
+    Args:
+        bench: Makes it.
+        module: The module that speaks to it.
+    """
+
+    def __init__(self, bench: Bench, module: RegisteredModule) -> None:
+        self._bench = bench
+        self._module = module
+        self._server = SandboxServer(bench.vendor()).start()
+        self.control = SandboxControl(self._server.url)
+
+    def settings(self) -> Json:
+        """The settings of a connection to it."""
+        return self._bench.settings(self._server.url, self.control.credentials())
+
+    def secrets(self, settings: Json) -> frozenset[str]:
+        """What must never show: the secret fields of a connection's settings, and what the bench adds."""
+        connection = self._module.definition.connection
+        assert connection is not None, "the module has no connection"
+        more = self._bench.secrets(self.control.credentials(), self.control.state())
+        return secret_values(parse_json(connection, settings)) | frozenset(more)
+
+    def requests(self, after: int = 0) -> list[Json]:
+        """The requests it got, oldest first, without the first ones."""
+        return [one for one in self.control.requests(MANY) if one["seq"] > after]
+
+    def seen(self) -> int:
+        """How many requests it got."""
+        newest = self.control.requests(1)
+        return int(newest[-1]["seq"]) if newest else 0
+
+    def effects(self) -> int:
+        """How many effects there were."""
+        return self.control.effects().total
+
+    def close(self) -> None:
+        """Stops it."""
+        self._server.stop()
+
+
+def exactly(request: Json) -> dict[str, Any]:
+    """Returns what matches requests like this one: its method and its path."""
+    return {"method": request["method"], "path_regex": f"^{re.escape(request['path'])}$"}
+
+
+def alike(one: Json, other: Json) -> bool:
+    """Says whether two requests have the same method and path."""
+    return (one["method"], one["path"]) == (other["method"], other["path"])

@@ -10,7 +10,7 @@ import pytest
 
 from server.composition import Register
 from server.conformance.bench import Bench
-from server.conformance.judging import is_read
+from server.conformance.judging import is_keyless, is_read
 from server.conformance.scene import Scene, Trace
 from server.conformance.stage import Stage
 from server.conformance.world import World
@@ -66,21 +66,29 @@ class Cases:
         yield made
         made.close()
 
-    @pytest.fixture
-    def scene(self, stage: Stage, module: RegisteredModule, world: World) -> Scene:
-        """A connected tenant of this case alone, and the vendor as new."""
-        return Scene(stage, module, world).connect()
-
     @pytest.fixture(scope="class")
     @classmethod
-    def trace(cls, stage: Stage, module: RegisteredModule, world: World) -> Traces:
-        """What an undisturbed execution looks like; each action is traced once. Ask for it before the scene."""
+    def traces(cls, stage: Stage, module: RegisteredModule, world: World) -> Traces:
+        """Traces each action once."""
 
         @cache
         def traced(action: RegisteredAction) -> Trace:
             return Scene(stage, module, world).connect().trace(action)
 
         return traced
+
+    @pytest.fixture
+    def undisturbed(self, request: pytest.FixtureRequest, traces: Traces) -> Trace:
+        """What an undisturbed execution of the case's action looks like."""
+        params: dict[str, Any] = request.node.callspec.params
+        return traces(next(value for value in params.values() if isinstance(value, RegisteredAction)))
+
+    @pytest.fixture
+    def scene(self, request: pytest.FixtureRequest, stage: Stage, module: RegisteredModule, world: World) -> Scene:
+        """A connected tenant of this case alone, and the vendor as new."""
+        if "undisturbed" in request.fixturenames:
+            request.getfixturevalue("undisturbed")  # it uses the vendor, so it comes first
+        return Scene(stage, module, world).connect()
 
     @pytest.fixture(scope="class", autouse=True)
     @classmethod
@@ -115,6 +123,8 @@ def _parameters(bench: Bench) -> dict[str, dict[str, Any]]:
     return {
         "action": actions,
         "write": writes,
+        "read": {name: one for name, one in actions.items() if name not in writes},
+        "repeatable": {name: one for name, one in actions.items() if not is_keyless(one.definition)},
         "picker": pickers,
         "message": _messages(bench.module.definition),
     }

@@ -5,11 +5,11 @@ from typing import Any
 
 from google.protobuf.json_format import MessageToDict
 
-from server.conformance.cases import Cases, Traces
+from server.conformance.cases import Cases
 from server.conformance.ecma import EcmaValidator
 from server.conformance.judging import SUCCEEDED, check_manners, is_read, told
 from server.conformance.law import check_law
-from server.conformance.scene import Scene, example_of
+from server.conformance.scene import Scene, Trace, example_of
 from server.contract.definitions import MessageContract
 from server.contract.golden import golden
 from server.core.registry import RegisteredAction, RegisteredModule
@@ -32,19 +32,19 @@ class ContractCases(Cases):
         assert self.golden.exists(), f"no {self.golden}: run with PATCHBAY_GOLDEN=write, then look at it"
         assert self.golden.read_text(encoding="utf-8") == present, "run with PATCHBAY_GOLDEN=write, look at the change"
 
-    def test_the_first_example_works(self, action: RegisteredAction, trace: Traces) -> None:
+    def test_the_first_example_works(self, action: RegisteredAction, undisturbed: Trace) -> None:
         """An example of the contract succeeds with an output that its schema accepts; a write has its effect."""
-        definition, seen = action.definition, trace(action)
-        check_manners(definition, seen.execution)
-        assert seen.execution.state == SUCCEEDED, told(seen.execution)
-        output: Any = MessageToDict(seen.execution.output.json)
+        definition = action.definition
+        check_manners(definition, undisturbed.execution)
+        assert undisturbed.execution.state == SUCCEEDED, told(undisturbed.execution)
+        output: Any = MessageToDict(undisturbed.execution.output.json)
         wrong = [error.message for error in EcmaValidator(definition.output.schema.bundled).iter_errors(output)]
         assert wrong == []
         if is_read(definition):
-            assert (seen.effects, seen.write) == (0, None), "it only reads"
+            assert (undisturbed.effects, undisturbed.write) == (0, None), "it only reads"
         else:
-            assert seen.effects, "it had no effect at the vendor"
-            assert seen.write is not None, "it sent nothing that could have an effect"
+            assert undisturbed.effects, "it had no effect at the vendor"
+            assert undisturbed.write is not None, "it sent nothing that could have an effect"
 
     def test_every_example_is_valid(self, action: RegisteredAction, scene: Scene) -> None:
         """Every example would be accepted."""

@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from functools import cache
 from pathlib import Path
 from typing import Any, ClassVar
@@ -42,6 +43,11 @@ class Cases:
             if name in metafunc.fixturenames:
                 metafunc.parametrize(name, list(values.values()), ids=list(values))
 
+    @classmethod
+    def actions(cls) -> list[RegisteredAction]:
+        """The module's actions with their handlers."""
+        return _actions(cls.bench)
+
     @pytest.fixture(scope="class")
     @classmethod
     def module(cls) -> RegisteredModule:
@@ -62,9 +68,14 @@ class Cases:
     @classmethod
     def world(cls, module: RegisteredModule) -> Iterator[World]:
         """The vendor."""
-        made = World(cls.bench, module)
-        yield made
-        made.close()
+        with closing(World(cls.bench, module)) as made:
+            yield made
+
+    @pytest.fixture
+    def other_world(self, module: RegisteredModule) -> Iterator[World]:
+        """Another vendor, with credentials of its own."""
+        with closing(World(self.bench, module)) as made:
+            yield made
 
     @pytest.fixture(scope="class")
     @classmethod

@@ -66,21 +66,31 @@ class Scene:
         created = stage.caller.call("Identity/CreateTenant", request, identity_pb2.CreateTenantResponse)
         self.tenant = created.tenant.id
         self.settings: Json = {}
+        self.connection_secrets: frozenset[str] = frozenset()
         self.secrets: frozenset[str] = frozenset()
 
     def connect(self) -> "Scene":
         """Connects the tenant to the vendor."""
-        self.settings = self.world.settings()
-        self.secrets = self.world.secrets(self.settings)
+        self.know(self.world.settings())
+        answer = self.try_to_connect(self.settings)
+        assert not answer.HasField("failure"), f"the bench's settings do not connect: {answer.failure}"
+        return self
+
+    def know(self, settings: Json) -> None:
+        """Notes the settings of the connection, and all secrets that there are with it."""
+        self.settings = settings
+        self.connection_secrets = self.world.secrets(settings)
+        self.secrets = self.connection_secrets | self.world.more_secrets()
+
+    def try_to_connect(self, settings: Json) -> connections_pb2.ConnectResponse:
+        """Connects with these settings and returns the answer."""
         request = connections_pb2.ConnectRequest(
             tenant=self.tenant,
             provider=self.module.definition.provider,
-            settings=struct(self.settings),
+            settings=struct(settings),
             grant=_LOOPBACK,
         )
-        answer = self.stage.caller.call("Connections/Connect", request, connections_pb2.ConnectResponse)
-        assert not answer.HasField("failure"), f"the bench's settings do not connect: {answer.failure}"
-        return self
+        return self.stage.caller.call("Connections/Connect", request, connections_pb2.ConnectResponse)
 
     def disconnect(self) -> None:
         """Switches the connection off."""

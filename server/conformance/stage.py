@@ -93,6 +93,10 @@ class Stage:
         """Calls the server that all cases share."""
         return self.server.caller
 
+    def log(self) -> bytes:
+        """What the shared server has logged so far."""
+        return self.server.log.read_bytes()
+
     def another(self) -> Process:
         """Starts another server on the same database."""
         return self._start(PATCHBAY_DATABASE_URL=self._postgres.dsn)

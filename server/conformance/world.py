@@ -31,11 +31,14 @@ class World:
         return self._bench.settings(self._server.url, self.control.credentials())
 
     def secrets(self, settings: Json) -> frozenset[str]:
-        """What must never show: the secret fields of a connection's settings, and what the bench adds."""
+        """The secret fields of a connection's settings."""
         connection = self._module.definition.connection
         assert connection is not None, "the module has no connection"
-        more = self._bench.secrets(self.control.credentials(), self.control.state())
-        return secret_values(parse_json(connection, settings)) | frozenset(more)
+        return secret_values(parse_json(connection, settings))
+
+    def more_secrets(self) -> frozenset[str]:
+        """What else must never show, as the bench says."""
+        return frozenset(self._bench.secrets(self.control.credentials(), self.control.state()))
 
     def requests(self, after: int = 0) -> list[Json]:
         """The requests it got, oldest first, without the first ones."""

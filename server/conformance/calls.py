@@ -35,9 +35,7 @@ class Caller:
 
     def begin(self, rpc: str, request: Message, answer: type[M], *, seconds: float = SECONDS) -> "grpc.Future[M]":
         """Makes a call, such as `Identity/CreateTenant`, and returns its future."""
-        call = self._channel.unary_unary(
-            f"/patchbay.v1.{rpc}", type(request).SerializeToString, answer.FromString
-        )
+        call = self._channel.unary_unary(f"/patchbay.v1.{rpc}", type(request).SerializeToString, answer.FromString)
         return call.future(request, timeout=seconds)
 
     def call(self, rpc: str, request: Message, answer: type[M], *, seconds: float = SECONDS) -> M:

@@ -38,7 +38,7 @@ class Cases:
 
     def pytest_generate_tests(self, metafunc: pytest.Metafunc) -> None:
         """Makes a case for each action, picker or message that a test asks for."""
-        bench: Bench = metafunc.cls.bench  # type: ignore[union-attr] # every case is a method
+        bench: Bench = metafunc.cls.bench
         for name, values in _parameters(bench).items():
             if name in metafunc.fixturenames:
                 metafunc.parametrize(name, list(values.values()), ids=list(values))

@@ -43,6 +43,10 @@ class Victim:
         """How many effects it had."""
         return self.scene.world.effects()
 
+    def is_held(self) -> bool:
+        """Whether the vendor has its write."""
+        return any(seen["fault"] == "hang" for seen in self.scene.world.requests())
+
     def recorded(self) -> executor_pb2.Execution:
         """The record, as the servers that live tell it."""
         return self.scene.recorded(_KEY)
@@ -70,7 +74,7 @@ class DeathCases(Cases):
                 for after in (True, False)
             ]
             for one in victims:
-                until(lambda one=one: any(seen["fault"] == "hang" for seen in one.scene.world.requests()))
+                until(one.is_held)
             doomed.kill()
             for one in victims:
                 with pytest.raises(grpc.RpcError):

@@ -94,7 +94,9 @@ class FaultCases(Cases):
         _check_key(scene, action, undisturbed, execution)
 
     @_each(_DOUBTS)
-    def test_a_write_in_doubt(self, trouble: Trouble, write: RegisteredAction, undisturbed: Trace, scene: Scene) -> None:
+    def test_a_write_in_doubt(
+        self, trouble: Trouble, write: RegisteredAction, undisturbed: Trace, scene: Scene
+    ) -> None:
         """Without a definite answer nothing false is claimed; what is not repeatable is sent once, whatever comes."""
         action, world = write.definition, scene.world
         _suffer(scene, trouble, undisturbed, times=0)
@@ -121,7 +123,9 @@ class FaultCases(Cases):
         assert execution.state == SUCCEEDED, told(execution)
 
     @_each(_REFUSALS | _DOUBTS)
-    def test_a_read_in_trouble(self, trouble: Trouble, read: RegisteredAction, undisturbed: Trace, scene: Scene) -> None:
+    def test_a_read_in_trouble(
+        self, trouble: Trouble, read: RegisteredAction, undisturbed: Trace, scene: Scene
+    ) -> None:
         """A READ action fails without effect, with a reason that fits; one that asks no vendor is not harmed."""
         action = read.definition
         scene.world.control.add_fault(trouble.kind, times=0, **trouble.facts)
@@ -161,5 +165,5 @@ def _check_key(scene: Scene, action: ActionDefinition, undisturbed: Trace, befor
     else:
         assert again.replayed, told(again)
         # A probe may have settled an unknown outcome meanwhile.
-        assert again.state == before.state or before.state == UNKNOWN, told(again)
+        assert before.state in (again.state, UNKNOWN), told(again)
         assert scene.world.effects() == happened

@@ -7,7 +7,7 @@ import grpc
 import pytest
 
 from server.conformance.bench import Json
-from server.conformance.calls import Asked
+from server.conformance.calls import SECONDS, Asked
 from server.conformance.cases import Cases
 from server.conformance.judging import FAILED, NONE, RUNNING, SUCCEEDED, check_manners, is_read, told
 from server.conformance.scene import Scene, Trace, example_of, until
@@ -57,14 +57,16 @@ class KeyCases(Cases):
             scene.execute(action, KEY, in_flight=executor_pb2.IN_FLIGHT_MODE_FAIL)
         assert (running.state, running.replayed) == (RUNNING, True), told(running)
         assert caught.value.code() == grpc.StatusCode.ABORTED
-        assert not (first.answered or attached.answered)
+        assert [first.answered, attached.answered] == [False, False]
         scene.world.control.clear_faults()
         one, other = first.execution(), attached.execution()
         assert (one.state, one.replayed) == (SUCCEEDED, False), told(one)
         assert (other.id, other.replayed, other.output) == (running.id, True, one.output)
         assert scene.world.effects() == undisturbed.effects
 
-    def test_a_write_outlives_its_callers_deadline(self, write: RegisteredAction, undisturbed: Trace, scene: Scene) -> None:
+    def test_a_write_outlives_its_callers_deadline(
+        self, write: RegisteredAction, undisturbed: Trace, scene: Scene
+    ) -> None:
         """A caller whose time is over gets the execution as RUNNING; it ends, once, and is found by its key."""
         action = write.definition
         left = _held(scene, undisturbed, action, seconds=_SHORT).execution()
@@ -74,7 +76,9 @@ class KeyCases(Cases):
         assert (ended.id, ended.state) == (left.id, SUCCEEDED), told(ended)
         assert scene.world.effects() == undisturbed.effects
 
-    def test_a_read_ends_with_its_callers_deadline(self, read: RegisteredAction, undisturbed: Trace, scene: Scene) -> None:
+    def test_a_read_ends_with_its_callers_deadline(
+        self, read: RegisteredAction, undisturbed: Trace, scene: Scene
+    ) -> None:
         """A READ action whose vendor hangs is answered with a failure before its caller's time is over."""
         scene.world.control.add_fault("hang", times=0, after=False)
         execution = scene.execute(read.definition, seconds=_SHORT)
@@ -94,11 +98,11 @@ class KeyCases(Cases):
         assert scene.world.seen() == seen
 
 
-def _held(scene: Scene, undisturbed: Trace, action: ActionDefinition, **more: float) -> Asked:
+def _held(scene: Scene, undisturbed: Trace, action: ActionDefinition, seconds: float = SECONDS) -> Asked:
     """Asks for an execution whose write the vendor holds, and returns when the vendor has it."""
     assert undisturbed.write is not None, "the first example sends no write"
     scene.world.control.add_fault("hang", **exactly(undisturbed.write))
-    asked = scene.ask(action, KEY, **more)
+    asked = scene.ask(action, KEY, seconds=seconds)
     until(lambda: any(one["fault"] == "hang" for one in scene.world.requests()))
     return asked
 

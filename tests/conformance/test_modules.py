@@ -1,4 +1,4 @@
-"""The suite for every registered module, with the bench that its tests have."""
+"""The suite for every registered module, before its simulator."""
 
 import importlib
 from importlib.util import find_spec
@@ -20,11 +20,15 @@ def _providers() -> list[str]:
 
 
 def _bench(provider: str) -> Bench | None:
-    name = f"tests.modules.{provider}.bench"
-    if find_spec(f"tests.modules.{provider}") is None or find_spec(name) is None:
+    """Returns the module's own bench, else the simulator's demo world; None without either."""
+    own, simulator = f"tests.modules.{provider}.bench", f"sandbox.{provider}"
+    if find_spec(own.rpartition(".")[0]) is not None and find_spec(own) is not None:
+        found: Bench = importlib.import_module(own).BENCH
+        return found
+    if find_spec(simulator) is None:
         return None
-    found: Bench = importlib.import_module(name).BENCH
-    return found
+    vendor = importlib.import_module(simulator)
+    return Bench(provider=provider, vendor=vendor.create_app, settings=vendor.demo_connection)
 
 
 BENCHES = {provider: _bench(provider) for provider in _providers()}
@@ -32,9 +36,9 @@ BENCHES = {provider: _bench(provider) for provider in _providers()}
 
 @pytest.mark.parametrize("provider", BENCHES)
 def test_a_registered_module_has_a_bench(provider: str) -> None:
-    """Every registered module brings `tests/modules/<provider>/bench.py` with the bench of that provider."""
+    """Every registered module has a simulator that the suite can use, or a bench beside its tests."""
     bench = BENCHES[provider]
-    assert bench is not None, f"tests/modules/{provider}/bench.py is missing: see docs/adding-a-module.md"
+    assert bench is not None, f"neither sandbox/{provider}/ nor tests/modules/{provider}/bench.py is there"
     assert bench.provider == provider
 
 

@@ -11,6 +11,7 @@ from server.contract.own import own_files
 from server.contract.reader import message_contract
 from tests.gen.torture.v1 import torture_pb2
 
+
 @cache
 def contract_of(descriptor: Descriptor) -> MessageContract:
     """Returns the contract of a message, once."""

@@ -3,7 +3,7 @@
 from dataclasses import replace
 
 from sandbox.control import Sandbox
-from sandbox.tacticalrmm import create_app, load_seed
+from sandbox.tacticalrmm import create_app, demo_connection, load_seed
 from server.conformance.bench import Bench
 from server.gen.patchbay.modules.tacticalrmm.v1.tacticalrmm_pb2 import TacticalRmmConnection
 from server.modules.tacticalrmm import MODULE
@@ -31,9 +31,4 @@ def vendor() -> Sandbox:
     return create_app({**seed, "settings": {**seed["settings"], "time_scale": 0.01}})
 
 
-BENCH = Bench(
-    provider="tacticalrmm",
-    vendor=vendor,
-    settings=lambda url, credentials: {"instance_url": url, "api_key": credentials["api_key"]},
-    register=register,
-)
+BENCH = Bench(provider="tacticalrmm", vendor=vendor, settings=demo_connection, register=register)

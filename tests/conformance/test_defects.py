@@ -1,4 +1,4 @@
-"""The suite finds what is wrong: defects are planted in the sample module, and exactly the cases that they concern fail."""
+"""The suite finds what is wrong: defects are planted in the sample module, and exactly the cases for them fail."""
 
 import os
 import re

@@ -25,9 +25,9 @@ def _bench(provider: str) -> Bench | None:
     if find_spec(own.rpartition(".")[0]) is not None and find_spec(own) is not None:
         found: Bench = importlib.import_module(own).BENCH
         return found
-    if find_spec(simulator) is None:
+    vendor = importlib.import_module(simulator) if find_spec(simulator) else None
+    if vendor is None or not hasattr(vendor, "demo_connection"):
         return None
-    vendor = importlib.import_module(simulator)
     return Bench(provider=provider, vendor=vendor.create_app, settings=vendor.demo_connection)
 
 
@@ -38,7 +38,7 @@ BENCHES = {provider: _bench(provider) for provider in _providers()}
 def test_a_registered_module_has_a_bench(provider: str) -> None:
     """Every registered module has a simulator that the suite can use, or a bench beside its tests."""
     bench = BENCHES[provider]
-    assert bench is not None, f"neither sandbox/{provider}/ nor tests/modules/{provider}/bench.py is there"
+    assert bench is not None, f"sandbox/{provider}/ has no `demo_connection`, tests/modules/{provider}/ no bench.py"
     assert bench.provider == provider
 
 

@@ -26,6 +26,7 @@ from server.gen.patchbay.v1 import executor_pb2
 
 KEY = "run-1/step-1"
 RETRY_AFTER = 3600
+_READ_SECONDS = 8.0  # a module that would wait longer for its vendor gives up at once
 _OBJECT = frozenset({"NOT_FOUND", "CONFLICT", "VENDOR_REJECTED_INPUT"})
 
 
@@ -129,7 +130,7 @@ class FaultCases(Cases):
         """A READ action fails without effect, with a reason that fits; one that asks no vendor is not harmed."""
         action = read.definition
         scene.world.control.add_fault(trouble.kind, times=0, **trouble.facts)
-        execution = scene.execute(action)
+        execution = scene.execute(action, seconds=_READ_SECONDS)
         check_manners(action, execution)
         if not undisturbed.requests or (trouble.may_succeed and execution.state == SUCCEEDED):
             assert execution.state == SUCCEEDED, told(execution)

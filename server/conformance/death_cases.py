@@ -20,7 +20,7 @@ from server.conformance.judging import (
 )
 from server.conformance.scene import Scene, Trace, until
 from server.conformance.stage import Process, Stage
-from server.conformance.world import World, exactly
+from server.conformance.world import World
 from server.contract.definitions import EffectClass
 from server.core.registry import RegisteredAction, RegisteredModule
 from server.gen.patchbay.v1 import executor_pb2
@@ -45,7 +45,7 @@ class Victim:
 
     def is_held(self) -> bool:
         """Whether the vendor has its write."""
-        return any(seen["fault"] == "hang" for seen in self.scene.world.requests())
+        return self.scene.world.suffered("hang")
 
     def recorded(self) -> executor_pb2.Execution:
         """The record, as the servers that live tell it."""
@@ -95,8 +95,7 @@ class DeathCases(Cases):
     ) -> Victim:
         world = stack.enter_context(closing(World(self.bench, module)))
         scene = Scene(stage, module, world).connect()
-        assert undisturbed.write is not None
-        world.control.add_fault("hang", after=after, **exactly(undisturbed.write))
+        world.control.add_fault("hang", after=after, **undisturbed.match)
         return Victim(action, undisturbed, scene, scene.ask(action.definition, _KEY, caller=doomed.caller))
 
 
@@ -106,7 +105,7 @@ def _check(victim: Victim) -> None:
     until(victim.probed)
     recorded, happened = victim.recorded(), victim.effects
     check_manners(action, recorded)
-    check_doubtful(action, recorded, effects=happened)
+    check_doubtful(action, recorded, effects=happened, usual=victim.undisturbed.effects)
     again = victim.scene.execute(action, _KEY)
     if recorded.failure.retryable:
         assert (again.state, again.attempt) == (SUCCEEDED, 2), told(again)

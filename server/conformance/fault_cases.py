@@ -19,7 +19,6 @@ from server.conformance.judging import (
     told,
 )
 from server.conformance.scene import Scene, Trace
-from server.conformance.world import exactly
 from server.contract.definitions import ActionDefinition, EffectClass
 from server.core.registry import RegisteredAction
 from server.gen.patchbay.v1 import executor_pb2
@@ -55,7 +54,7 @@ def _status(status: int, *reasons: str, **facts: Any) -> Trouble:
 _REFUSALS = {
     "401": _status(401, "CREDENTIALS_REFUSED", "CREDENTIALS_EXPIRED"),
     "403": _status(403, "VENDOR_PERMISSION_DENIED", "CREDENTIALS_REFUSED"),
-    "404": _status(404, *_OBJECT),
+    "404": _status(404, *_OBJECT, "VENDOR_ANSWER_INVALID"),
     "409": _status(409, *_OBJECT),
     "422": _status(422, *_OBJECT),
     "429": _status(429, "RATE_LIMITED"),
@@ -87,6 +86,7 @@ class FaultCases(Cases):
         _suffer(scene, trouble, undisturbed, times=0)
         execution = scene.execute(action, KEY)
         check_manners(action, execution)
+        assert scene.world.suffered(trouble.kind), "the fault has met no request"
         assert scene.world.effects() == 0
         if trouble.may_succeed and not is_keyless(action) and execution.state == SUCCEEDED:
             return
@@ -103,7 +103,8 @@ class FaultCases(Cases):
         _suffer(scene, trouble, undisturbed, times=0)
         execution = scene.execute(action, KEY)
         check_manners(action, execution)
-        check_doubtful(action, execution, effects=world.effects())
+        assert world.suffered(trouble.kind), "the fault has met no request"
+        check_doubtful(action, execution, effects=world.effects(), usual=undisturbed.effects)
         if execution.state != SUCCEEDED:
             _check_key(scene, action, undisturbed, execution)
         if is_keyless(action):
@@ -121,6 +122,7 @@ class FaultCases(Cases):
         _suffer(scene, trouble, undisturbed, times=1)
         execution = scene.execute(action, "" if is_read(action) else KEY)
         check_manners(action, execution)
+        assert scene.world.suffered(trouble.kind) or not undisturbed.requests, "the fault has met no request"
         assert execution.state == SUCCEEDED, told(execution)
 
     @_each(_REFUSALS | _DOUBTS)
@@ -142,8 +144,7 @@ class FaultCases(Cases):
 
 
 def _suffer(scene: Scene, trouble: Trouble, undisturbed: Trace, *, times: int) -> None:
-    matched = exactly(undisturbed.write) if undisturbed.write else {}
-    scene.world.control.add_fault(trouble.kind, times=times, **matched, **trouble.facts)
+    scene.world.control.add_fault(trouble.kind, times=times, **undisturbed.match, **trouble.facts)
 
 
 def _check_advice(trouble: Trouble, execution: executor_pb2.Execution) -> None:

@@ -63,11 +63,18 @@ def check_refused(action: ActionDefinition, execution: executor_pb2.Execution, r
     assert execution.failure.reason in allowed, f"wanted one of {', '.join(sorted(allowed))}: {words}"
 
 
-def check_doubtful(action: ActionDefinition, execution: executor_pb2.Execution, *, effects: int) -> None:
-    """Checks the answer after the write may or may not have arrived. `effects`: how many there really were."""
+def check_doubtful(action: ActionDefinition, execution: executor_pb2.Execution, *, effects: int, usual: int) -> None:
+    """Checks the answer after the write may or may not have arrived.
+
+    Args:
+        action: The action.
+        execution: The answer.
+        effects: How many effects there really were.
+        usual: How many an undisturbed execution has; 0: it changes only what is ours.
+    """
     words, state, effect = told(execution), execution.state, execution.failure.effect
     if state == SUCCEEDED:
-        assert effects, f"nothing happened: {words}"
+        assert effects or not usual, f"nothing happened: {words}"
     elif is_keyless(action) and state == FAILED:
         assert (effect == APPLIED) == bool(effects), f"{effects} effects: {words}"
     elif state == FAILED:

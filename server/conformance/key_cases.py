@@ -11,7 +11,6 @@ from server.conformance.calls import SECONDS, Asked
 from server.conformance.cases import Cases
 from server.conformance.judging import FAILED, NONE, RUNNING, SUCCEEDED, check_manners, is_read, told
 from server.conformance.scene import Scene, Trace, example_of, until
-from server.conformance.world import exactly
 from server.contract.definitions import ActionDefinition
 from server.core.registry import RegisteredAction
 from server.gen.patchbay.v1 import executor_pb2
@@ -100,10 +99,10 @@ class KeyCases(Cases):
 
 def _held(scene: Scene, undisturbed: Trace, action: ActionDefinition, seconds: float = SECONDS) -> Asked:
     """Asks for an execution whose write the vendor holds, and returns when the vendor has it."""
-    assert undisturbed.write is not None, "the first example sends no write"
-    scene.world.control.add_fault("hang", **exactly(undisturbed.write))
+    assert undisturbed.requests, "the first example asks no vendor"
+    scene.world.control.add_fault("hang", **undisturbed.match)
     asked = scene.ask(action, KEY, seconds=seconds)
-    until(lambda: any(one["fault"] == "hang" for one in scene.world.requests()))
+    until(lambda: scene.world.suffered("hang"))
     return asked
 
 
@@ -126,7 +125,12 @@ def _changed(example: Json) -> Iterator[Json]:
         elif isinstance(value, int | float):
             yield from ({**example, name: value + step} for step in (1, -1))
         elif isinstance(value, str):
-            yield from ({**example, name: text} for text in (f"{value}x", f"{value}1", value[:-1]))
+            yield from ({**example, name: text} for text in (f"{value}x", f"{value}1", value[:-1], _other_end(value)))
         elif isinstance(value, list) and value:
             yield {**example, name: value[:-1]}
         yield {other: kept for other, kept in example.items() if other != name}
+
+
+def _other_end(text: str) -> str:
+    """Returns a text of the same form: the last character is another one."""
+    return text[:-1] + ("1" if text[-1:] == "0" else "0")

@@ -10,7 +10,7 @@ from uuid import uuid4
 from server.conformance.bench import Json
 from server.conformance.calls import SECONDS, Asked, Caller, struct
 from server.conformance.stage import Stage
-from server.conformance.world import World, alike
+from server.conformance.world import World, alike, exactly
 from server.contract.definitions import ActionDefinition
 from server.core.registry import RegisteredAction, RegisteredModule
 from server.gen.patchbay.v1 import catalog_pb2, connections_pb2, executor_pb2, identity_pb2
@@ -42,6 +42,11 @@ class Trace:
     requests: tuple[Json, ...]
     effects: int
     write: Json | None
+
+    @property
+    def match(self) -> dict[str, Any]:
+        """Matches the write; where there is none, everything that the vendor is asked."""
+        return exactly(self.write) if self.write else {}
 
     def sent(self, requests: list[Json]) -> int:
         """Counts the requests that are like the write."""

@@ -8,7 +8,7 @@ from server.conformance.cases import Cases
 from server.conformance.judging import is_read
 from server.conformance.scene import Scene, Trace
 from server.conformance.stage import Stage
-from server.conformance.world import World, exactly
+from server.conformance.world import World
 from server.core.registry import RegisteredAction, RegisteredModule
 from server.gen.patchbay.v1 import connections_pb2
 
@@ -29,10 +29,9 @@ class SecretCases(Cases):
         """A success, and errors and bodies that repeat every secret: not in answers, stored rows or log lines."""
         definition, control = action.definition, scene.world.control
         begun = len(scene.stage.log())
-        matched = exactly(undisturbed.write) if undisturbed.write else {}
         heard = {"a success": scene.execute(definition, "plain").SerializeToString()}
         for name, (kind, facts) in _leaks(forms(scene.connection_secrets)).items():
-            control.add_fault(kind, times=0, **matched, **facts)
+            control.add_fault(kind, times=0, **undisturbed.match, **facts)
             execution = scene.execute(definition, f"key {name}")
             again = execution if is_read(definition) else scene.recorded(f"key {name}")
             heard[name] = execution.SerializeToString() + again.SerializeToString()

@@ -10,6 +10,8 @@ from server.contract.payload import parse_json, secret_values
 from server.core.registry import RegisteredModule
 
 MANY = 10_000
+_DIGEST = "sha256:"
+"""Begins what the control plane shows in place of a credential."""
 
 
 class World:
@@ -49,6 +51,10 @@ class World:
         newest = self.control.requests(1)
         return int(newest[-1]["seq"]) if newest else 0
 
+    def suffered(self, kind: str) -> bool:
+        """Whether a request met a fault of that kind."""
+        return any(one["fault"] == kind for one in self.requests())
+
     def effects(self) -> int:
         """How many effects there were."""
         return self.control.effects().total
@@ -59,8 +65,9 @@ class World:
 
 
 def exactly(request: Json) -> dict[str, Any]:
-    """Returns what matches requests like this one: its method and its path."""
-    return {"method": request["method"], "path_regex": f"^{re.escape(request['path'])}$"}
+    """Returns what matches requests like this one: its method and its path; credentials in it are not known."""
+    segments = ["[^/]+" if _DIGEST in one else re.escape(one) for one in request["path"].split("/")]
+    return {"method": request["method"], "path_regex": f"^{'/'.join(segments)}$"}
 
 
 def alike(one: Json, other: Json) -> bool:

@@ -95,11 +95,15 @@ class Cases:
         return traces(next(value for value in params.values() if isinstance(value, RegisteredAction)))
 
     @pytest.fixture
-    def scene(self, request: pytest.FixtureRequest, stage: Stage, module: RegisteredModule, world: World) -> Scene:
+    def scene(
+        self, request: pytest.FixtureRequest, stage: Stage, module: RegisteredModule, world: World
+    ) -> Iterator[Scene]:
         """A connected tenant of this case alone, and the vendor as new."""
         if "undisturbed" in request.fixturenames:
             request.getfixturevalue("undisturbed")  # it uses the vendor, so it comes first
-        return Scene(stage, module, world).connect()
+        made = Scene(stage, module, world).connect()
+        yield made
+        made.disconnect()  # else its unknown outcomes are probed while the next case counts requests
 
     @pytest.fixture(scope="class", autouse=True)
     @classmethod

@@ -24,6 +24,8 @@ from server.sdk import AvailabilityResolver, IntegrationModule, Registrar, Verdi
 from server.sdk.availability import AvailabilityContext
 from server.settings import Settings
 
+_LOOK_SECONDS = 1.0
+
 
 class Troubled:
     """A registrar that puts a switch before each module's resolver.
@@ -55,17 +57,24 @@ class Troubled:
         return resolve
 
 
+async def _left_alone() -> None:
+    """Returns when the process that started this one is gone."""
+    parent = os.getppid()
+    while os.getppid() == parent:  # noqa: ASYNC110 - no event tells of it
+        await asyncio.sleep(_LOOK_SECONDS)
+
+
 async def _serve(settings: Settings) -> None:
     module, _, name = os.environ["CONFORMANCE_REGISTER"].partition(":")
     register: Register = getattr(importlib.import_module(module), name)
     folder, told = Path(os.environ["CONFORMANCE_TROUBLE"]), Path(os.environ["CONFORMANCE_TARGET"])
-    stop = asyncio.Event()
+    stop, watched = asyncio.Event(), asyncio.create_task(_left_alone())
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stop.set)
     async with running_server(settings, lambda registrar: register(Troubled(registrar, folder))) as running:
         partial = told.with_suffix(".new")
         partial.write_text(running.target)
         partial.rename(told)
-        await stop.wait()
+        await asyncio.wait({watched, asyncio.create_task(stop.wait())}, return_when=asyncio.FIRST_COMPLETED)
 
 
 if __name__ == "__main__":

@@ -65,3 +65,12 @@ class Asked:
     def execution(self) -> executor_pb2.Execution:
         """Waits for the answer; raises grpc.RpcError."""
         return self._future.result().execution
+
+    def in_time(self) -> executor_pb2.Execution | None:
+        """Waits as `execution` does; None when the caller's time is over before the answer is there."""
+        try:
+            return self.execution()
+        except grpc.RpcError as error:
+            if error.code() != grpc.StatusCode.DEADLINE_EXCEEDED:
+                raise
+            return None

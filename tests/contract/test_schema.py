@@ -12,11 +12,12 @@ import jsonschema
 import pytest
 from google.protobuf.descriptor import Descriptor
 
+from server.conformance.ecma import EcmaValidator, compiled
+from server.conformance.instances import TEXTS
+from server.conformance.law import accepted
 from server.contract.own import own_modules
 from server.contract.patterns import NotPortable, literal, portable
-from tests.contract.ecma import EcmaValidator, compiled
-from tests.contract.instances import TEXTS
-from tests.contract.test_schema_law import accepted, contract_of, own_messages, torture_messages
+from tests.contract.test_schema_law import contract_of, own_messages, torture_messages
 from tests.gen.torture.v1 import torture_pb2
 
 UNMAPPED: dict[str, tuple[str, Any]] = {

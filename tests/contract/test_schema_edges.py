@@ -9,10 +9,11 @@ from typing import Any
 import pytest
 from google.protobuf.descriptor import Descriptor, FieldDescriptor
 
+from server.conformance.ecma import EcmaValidator
+from server.conformance.instances import JUNK, TEXTS
+from server.conformance.law import accepted
 from server.contract.shapes import choice_of, entry_value, is_map, rules_of
-from tests.contract.ecma import EcmaValidator
-from tests.contract.instances import JUNK, TEXTS
-from tests.contract.test_schema_law import accepted, contract_of, torture_messages
+from tests.contract.test_schema_law import contract_of, torture_messages
 from tests.gen.torture.v1 import torture_pb2
 
 LEAF = {"name": "ab"}

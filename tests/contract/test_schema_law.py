@@ -1,28 +1,15 @@
 """The law: a schema accepts an instance exactly when parsing and protovalidate accept it."""
 
-import json
 from functools import cache
-from typing import Any
 
 import pytest
 from google.protobuf.descriptor import Descriptor
-from hypothesis import HealthCheck, Phase, given, settings
 
+from server.conformance.law import check_law
 from server.contract.definitions import MessageContract
 from server.contract.own import own_files
-from server.contract.payload import PayloadInvalid, parse_json, to_json
 from server.contract.reader import message_contract
-from tests.contract.ecma import EcmaValidator
-from tests.contract.instances import instances
 from tests.gen.torture.v1 import torture_pb2
-
-LAW = settings(
-    derandomize=True,
-    database=None,
-    deadline=None,
-    suppress_health_check=list(HealthCheck),
-    phases=(Phase.generate, Phase.shrink),
-)
 
 
 @cache
@@ -40,40 +27,6 @@ def own_messages() -> list[Descriptor]:
 def torture_messages() -> list[Descriptor]:
     """Returns every message of the torture proto."""
     return list(torture_pb2.DESCRIPTOR.message_types_by_name.values())
-
-
-def accepted(contract: MessageContract, instance: Any) -> bool:
-    """Tells whether parsing accepts; what it accepts must survive being printed and parsed again."""
-    try:
-        message = parse_json(contract, instance)
-    except PayloadInvalid:
-        return False
-    assert parse_json(contract, to_json(message)) == message
-    return True
-
-
-def check_law(contract: MessageContract, examples: int) -> None:
-    """Compares the verdicts; where rules are unmapped or recursion is cut a schema may accept more."""
-    schemas = {"bundled": contract.schema.bundled, "inlined": contract.schema.inlined}
-    validators = {form: EcmaValidator(schema) for form, schema in schemas.items()}
-    one_way = {
-        form: bool(contract.schema.unmapped) or '"x-patchbay-truncated"' in json.dumps(schema)
-        for form, schema in schemas.items()
-    }
-    verdicts: set[bool] = set()
-
-    @settings(LAW, max_examples=examples)
-    @given(instances(contract.schema.bundled))
-    def compare(instance: Any) -> None:
-        parsed = accepted(contract, instance)
-        verdicts.add(parsed)
-        for form, validator in validators.items():
-            valid = validator.is_valid(instance)
-            assert valid or not parsed, f"the {form} schema refuses what is accepted: {instance!r}"
-            assert parsed or not valid or one_way[form], f"the {form} schema accepts what is refused: {instance!r}"
-
-    compare()
-    assert verdicts == {True, False}, "the instances did not try both verdicts"
 
 
 @pytest.mark.parametrize("message", torture_messages(), ids=lambda message: message.name)

@@ -30,8 +30,9 @@ def test_every_test_can_fail() -> None:
 
 
 def _judges() -> set[str]:
-    """Names of the functions below tests/ that can fail a test, directly or through others."""
-    helpers = [one for path in tracked.python() if "tests" in path.parts for one in tracked.functions(path)]
+    """Names of the functions of tests and of the conformance suite that can fail a test, directly or through others."""
+    homes = {"tests", "conformance"}
+    helpers = [one for path in tracked.python() if homes & set(path.parts) for one in tracked.functions(path)]
     judges = {"raises", "fail", "timeout"}
     while more := {one.name for one in helpers if one.name not in judges and _judged(one, judges)}:
         judges |= more

@@ -47,9 +47,9 @@ def functions(path: Path) -> Iterator[Function]:
 
 
 def tests() -> Iterator[tuple[Path, Function]]:
-    """Yields every test function."""
+    """Yields every test function, those of the conformance suite included."""
     for path in python():
-        if path.name.startswith("test_"):
+        if path.name.startswith("test_") or path.name.endswith("_cases.py"):
             yield from ((path, one) for one in functions(path) if one.name.startswith("test_"))
 
 

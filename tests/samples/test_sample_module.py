@@ -1,6 +1,7 @@
 """A module from another package: built, installed, found through its entry point, executed over gRPC."""
 
 import importlib.util
+import re
 import subprocess
 import sys
 from collections.abc import AsyncIterator, Iterator
@@ -67,13 +68,15 @@ def test_generated_code_of_the_sample_is_up_to_date(installed: Path, tmp_path: P
 
 
 def test_the_samples_own_tests_pass(installed: Path, checkout: Path) -> None:
-    """The tests that the sample brings pass against the installed packages."""
+    """The tests that the sample brings pass against the installed packages: its own, and the conformance suite."""
     command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider"]
     done = subprocess.run(
         command, check=False, cwd=checkout, env=environment(installed), capture_output=True, text=True, timeout=170
     )
     assert done.returncode == 0, done.stdout + done.stderr
-    assert "7 passed" in done.stdout
+    passed = re.search(r"(\d+) passed", done.stdout)
+    assert passed is not None
+    assert int(passed[1]) > 60, done.stdout
 
 
 async def test_the_catalog_has_the_module(caller: Caller, connected: Caller) -> None:

@@ -4,11 +4,11 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from typing import Any
 
+from server.conformance.canaries import forms
 from server.gen.patchbay.modules.tacticalrmm.v1 import tacticalrmm_pb2
 from server.gen.patchbay.v1 import catalog_pb2, connections_pb2, executor_pb2, failure_pb2, identity_pb2
 from tests.gen.torture.lab.v1 import lab_pb2
 from tests.modules.tacticalrmm.world import LINUX, ONLINE
-from tests.security.canaries import forms
 from tests.security.hearing import Heard
 from tests.security.stage import Stage
 from tests.support.served import TENANT, struct

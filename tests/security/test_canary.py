@@ -13,9 +13,9 @@ from urllib.parse import quote
 
 import pytest
 
+from server.conformance.canaries import Search
 from server.gen.patchbay.v1 import executor_pb2
 from tests.security import places
-from tests.security.canaries import Search
 from tests.security.journey import JOURNEYS
 from tests.security.stage import Stage, planted, stage, tls_url
 

@@ -9,8 +9,8 @@ from typing import Any
 import grpc
 import pytest
 
+from server.conformance.canaries import Search
 from server.gen.patchbay.v1 import connections_pb2, executor_pb2
-from tests.security.canaries import Search
 from tests.security.places import rows
 from tests.support.served import LOOPBACK, TENANT, Served, struct
 

@@ -70,6 +70,6 @@ def _incident(value: Any) -> Incident:
 
 def _read_error(response: HttpResponse) -> ActionFailure | None:
     """Reads what only Statusboard means; None leaves the rest to the framework."""
-    if response.status == 409:
+    if response.status == 409 and response.request_wrote:
         return ActionFailure("COMPONENT_RETIRED", "The component is retired.", vendor_status=409, field="component_id")
     return None

@@ -54,11 +54,11 @@ def statusboard(server: SandboxServer) -> SandboxControl:
 
 
 @pytest.fixture
-async def connected(patchbay: AsyncPatchbay, server: SandboxServer) -> AsyncPatchbay:
+async def connected(patchbay: AsyncPatchbay, server: SandboxServer, statusboard: SandboxControl) -> AsyncPatchbay:
     """The same client, its tenant connected."""
     await patchbay.connections.connect(
         "statusboard",
-        {"instance_url": server.url, "token": vendor.TOKEN},
+        {"instance_url": server.url, "token": statusboard.credentials()["token"]},
         private_networks=["127.0.0.0/8"],
         plain_http=True,
     )

@@ -2,6 +2,7 @@
 
 from datetime import UTC, datetime
 from itertools import count
+from secrets import token_hex
 from typing import Any
 
 from sandbox.control import Sandbox
@@ -12,7 +13,6 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 from starlette.types import Receive, Scope, Send
 
-TOKEN = "statusboard-token-7c1f"
 COMPONENTS = (
     {"id": "1", "name": "Mail", "status": "operational"},
     {"id": "2", "name": "Remote access", "status": "outage"},
@@ -28,6 +28,7 @@ class Statusboard:
 
     def __init__(self) -> None:
         self.effects = EffectLog()
+        self._token = token_hex(20)
         self._app = Starlette(
             routes=[
                 Route("/api/me", self._me),
@@ -40,7 +41,7 @@ class Statusboard:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answers one request; 401 without the token."""
-        if Request(scope).headers.get("authorization") == f"Bearer {TOKEN}":
+        if Request(scope).headers.get("authorization") == f"Bearer {self._token}":
             await self._app(scope, receive, send)
         else:
             await JSONResponse({"error": "who are you?"}, 401)(scope, receive, send)
@@ -59,7 +60,7 @@ class Statusboard:
 
     def credentials(self) -> dict[str, Any]:
         """The token."""
-        return {"token": TOKEN}
+        return {"token": self._token}
 
     async def _me(self, _request: Request) -> Response:
         return JSONResponse({"name": "patchbay"})

@@ -31,7 +31,8 @@ def spellings(secret: str) -> Iterator[str]:
 
 def core(secret: str) -> str:
     """Returns a secret's longest run of letters and digits: it shows through any quoting, and after a cut."""
-    return max(re.findall(r"[A-Za-z0-9]+", secret), key=len)
+    runs: list[str] = re.findall(r"[A-Za-z0-9]+", secret)
+    return max(runs, key=len, default="")
 
 
 def _base64(raw: bytes) -> Iterator[str]:

@@ -5,7 +5,7 @@ from typing import Any
 
 from hypothesis import strategies as st
 
-from tests.contract.ecma import EcmaValidator, compiled
+from server.conformance.ecma import EcmaValidator, compiled
 
 JUNK: list[Any] = [
     None, True, False, 0, 1, -1, 2, 1.5, 3.0, -0.0, 2**31, 2**53 - 1, 2**53, -(2**53), 2**63, 1e308, 5e-324, 1e-46,

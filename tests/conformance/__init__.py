@@ -1,0 +1,1 @@
+"""Every registered module conforms."""

@@ -8,12 +8,12 @@ import pytest
 
 from sandbox.client import SandboxControl
 from sandbox.serving import SandboxServer
+from server.conformance.canaries import Search
 from server.gen.patchbay.v1 import catalog_pb2, connections_pb2, executor_pb2
 from server.gen.patchbay.v1.executor_pb2 import EXECUTION_STATE_SUCCEEDED as SUCCEEDED
 from server.gen.patchbay.v1.options_pb2 import EffectClass
 from tests.modules.levelio.world import API_KEY, APP, CLEANUP, DISK_ALERT, SCHEDULED, SPOOLER, TOKENS
 from tests.security import places
-from tests.security.canaries import Search
 from tests.support.grpc_errors import fields
 from tests.support.served import LOOPBACK, TENANT, Served, struct
 

@@ -10,6 +10,7 @@ import pytest
 from sandbox.client import SandboxControl
 from sandbox.ninjaone.tokens import challenge_of
 from sandbox.serving import SandboxServer
+from server.conformance.canaries import Search
 from server.gen.patchbay.v1 import catalog_pb2, connections_pb2, executor_pb2
 from server.gen.patchbay.v1.executor_pb2 import EXECUTION_STATE_SUCCEEDED as SUCCEEDED
 from server.gen.patchbay.v1.executor_pb2 import EXECUTION_STATE_UNKNOWN as UNKNOWN
@@ -28,7 +29,6 @@ from tests.modules.ninjaone.world import (
 )
 from tests.sandbox.ninja_caller import REDIRECT, VERIFIER, NinjaCaller
 from tests.security import places
-from tests.security.canaries import Search
 from tests.support.grpc_errors import fields
 from tests.support.served import LOOPBACK, TENANT, Served, struct
 

@@ -17,7 +17,7 @@ from tests.support.served import Caller, Replicas, set_up
 
 pytestmark = pytest.mark.anyio
 
-PROCESSES, LIMIT = 4, 60
+PROCESSES, LIMIT, HELD_UP = 4, 60, 1.0
 BULK, INTERACTIVE = executor_pb2.URGENCY_BULK, executor_pb2.URGENCY_INTERACTIVE
 
 CALLS: list[tuple[str, dict[str, Any]]] = [
@@ -104,18 +104,19 @@ async def test_four_processes_share_the_contracts_minute(
 async def test_no_window_holds_more_than_the_limit_and_waits_are_told(
     replicas: Replicas, vendor: SandboxControl, server: SandboxServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """200 calls over four processes, in minutes of 8 s: all succeed, and no such span ever holds more than 60.
+    """200 calls over four processes, in minutes of 8 s: all succeed, and no span of the vendor's ever holds more than 60.
 
-    No execution tells of a longer wait than its caller had, and together they tell of most of it.
+    The vendor's spans are a second shorter: between its turn and its arrival a request may be held up by a busy machine.
+    The contract's minute leaves a second for that by itself. No execution tells of a longer wait than its caller had, and together they tell of most of it.
     """
     minute, count = 8.0, 200
     monkeypatch.setenv("MINUTE", str(minute))
     async with fleet(replicas, vendor, server.url, program="tests.modules.huntress.serve_short_minute") as callers:
-        vendor.patch_state(settings={"rate_limit": LIMIT, "rate_window": minute})
+        vendor.patch_state(settings={"rate_limit": LIMIT, "rate_window": minute - HELD_UP})
         assert await callers.calls(count, INTERACTIVE, timeout=60, apart=0.02) == {"": count}
         times = arrivals(vendor)
         assert len(times) == count + PROCESSES
-        assert fullest(times, minute) <= LIMIT
+        assert fullest(times, minute - HELD_UP) <= LIMIT
         waits = [execution.budget_wait.ToMilliseconds() / 1000 for _, execution in callers.made]
         spent = [seconds for seconds, _ in callers.made]
         assert all(wait <= seconds for wait, seconds in zip(waits, spent, strict=True))

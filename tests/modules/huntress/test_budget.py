@@ -104,10 +104,11 @@ async def test_four_processes_share_the_contracts_minute(
 async def test_no_window_holds_more_than_the_limit_and_waits_are_told(
     replicas: Replicas, vendor: SandboxControl, server: SandboxServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """200 calls over four processes, in minutes of 8 s: all succeed, and no span of the vendor's ever holds more than 60.
+    """200 calls over four processes, in minutes of 8 s: all succeed, and no span of the vendor ever holds more than 60.
 
-    The vendor's spans are a second shorter: between its turn and its arrival a request may be held up by a busy machine.
-    The contract's minute leaves a second for that by itself. No execution tells of a longer wait than its caller had, and together they tell of most of it.
+    The vendor's spans are a second shorter: a request may be held up by a busy machine between its turn and its
+    arrival, for which the contract's own minute leaves a second. No execution tells of a longer wait than its caller
+    had, and together they tell of most of it.
     """
     minute, count = 8.0, 200
     monkeypatch.setenv("MINUTE", str(minute))

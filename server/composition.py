@@ -33,6 +33,7 @@ from server.core.watch import Watches
 from server.sdk.http import HttpPool
 from server.sdk.module import Registrar
 from server.settings import Settings
+from server.store.accounts import Accounts
 from server.store.alerts import Alerts, prune_alerts
 from server.store.api_keys import ApiKeyRows
 from server.store.audit import AuditLog
@@ -183,6 +184,7 @@ class House:
             reads=self.reads,
             inventory=partial(Assets, self.database),
             alerts=partial(Alerts, self.database),
+            accounts=partial(Accounts, self.database),
         )
 
     @cached_property

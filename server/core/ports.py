@@ -9,6 +9,7 @@ from typing import Protocol
 from server.contract.definitions import BudgetDefinition
 from server.core.decisions import Decide
 from server.core.records import Claimed, NewClaim, Outcome, ReadRecord, Record
+from server.sdk.accounts import AccountBook
 from server.sdk.alert_book import AlertBook
 from server.sdk.context import Deadline, LocalTransaction
 from server.sdk.inventory import Inventory
@@ -135,3 +136,5 @@ class Stores:
     """`inventory(tenant, provider)`."""
     alerts: Callable[[str, str, str], AlertBook]
     """`alerts(tenant, provider, connection_id)`."""
+    accounts: Callable[[str], AccountBook]
+    """`accounts(tenant)`."""

@@ -1,12 +1,14 @@
 """The only surface that a module is written against."""
 
 from server.errors import PatchbayError
+from server.sdk.accounts import Account, AccountBook
 from server.sdk.alert_book import Alert, AlertBook
 from server.sdk.availability import (
     AvailabilityContext,
     AvailabilityResolver,
     Integration,
     Verdict,
+    installed_addon,
     rmm_connection,
 )
 from server.sdk.context import ActionContext, Deadline, LocalTransaction, ProbeContext
@@ -24,6 +26,8 @@ from server.sdk.module import (
 )
 
 __all__ = [
+    "Account",
+    "AccountBook",
     "ActionContext",
     "ActionFailure",
     "Alert",
@@ -48,6 +52,7 @@ __all__ = [
     "Registrar",
     "SignIn",
     "Verdict",
+    "installed_addon",
     "rmm_connection",
     "sends_at_once",
     "transactional",

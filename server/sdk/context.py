@@ -8,6 +8,7 @@ from typing import Any, Generic, Protocol, TypeVar
 
 from structlog.typing import FilteringBoundLogger
 
+from server.sdk.accounts import AccountBook
 from server.sdk.alert_book import AlertBook
 from server.sdk.inventory import Inventory
 
@@ -59,6 +60,7 @@ class ActionContext(Generic[C]):
     log: FilteringBoundLogger
     inventory: Inventory
     alerts: AlertBook
+    accounts: AccountBook
     lock: Callable[..., AbstractAsyncContextManager[None]]
     """`async with ctx.lock("script", agent_id):` one holder per tenant and name, across replicas. Waits within the
     deadline, else raises ActionFailure TIMED_OUT with effect NONE."""

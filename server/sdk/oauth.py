@@ -20,6 +20,7 @@ from server.sdk import scope
 from server.sdk.context import Deadline
 from server.sdk.failures import ActionFailure
 from server.sdk.http import AnswerLost, HttpClient, HttpResponse
+from server.sdk.http.call import ReadError
 from server.sdk.module import ConnectionScope, SignIn
 from server.sdk.tokens import TokenSet, TokenTurn
 
@@ -43,12 +44,14 @@ class OAuthApp:
         client_id: Its id.
         client_secret: Its secret. Empty: a public client.
         scopes: What to ask for. Empty: what the vendor gives by default.
+        read_error: The module's reading of refusals that RFC 6749 leaves open. None, or None from it: the general one.
     """
 
     token_path: str
     client_id: str
     client_secret: str = field(default="", repr=False)
     scopes: Sequence[str] = ()
+    read_error: ReadError | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -211,7 +214,7 @@ class AccessTokens:
                 self._app.token_path,
                 form=form,
                 secrets=[form[name] for name in _SECRET_FIELDS & form.keys()],
-                read_error=_refusal,
+                read_error=self._refusal,
                 before=lambda: turn.begin(old),
                 timeout=_TOKEN_SECONDS,
             )
@@ -235,6 +238,10 @@ class AccessTokens:
                 "was stored; the vendor may have replaced the token then."
             )
         raise failure
+
+    def _refusal(self, response: HttpResponse) -> ActionFailure | None:
+        own = self._app.read_error(response) if self._app.read_error else None
+        return own or _refusal(response)
 
     def _form(self, stored: TokenSet | None) -> dict[str, str]:
         form = {**self._grant_form(stored), "client_id": self._app.client_id}

@@ -32,8 +32,15 @@ _LIST: Final = f"""
     SELECT {_COLUMNS} FROM rmm_integrations i WHERE i.tenant = $1 ORDER BY i.provider
 """
 _AVAILABILITY: Final = """
-    SELECT i.provider, i.is_active, i.connected_at, c.integration_id IS NOT NULL AS settings_complete
-    FROM rmm_integrations i LEFT JOIN connection_credentials c USING (tenant, integration_id)
+    SELECT i.provider, i.is_active, i.connected_at, c.integration_id IS NOT NULL AS settings_complete,
+        CASE i.provider WHEN 'teams' THEN t.install_status END AS install_status,
+        EXISTS (
+            SELECT FROM tenant_addons a
+            WHERE a.tenant = i.tenant AND a.addon_key = i.provider AND (a.expires_at IS NULL OR a.expires_at > now())
+        ) AS addon_active
+    FROM rmm_integrations i
+    LEFT JOIN connection_credentials c USING (tenant, integration_id)
+    LEFT JOIN teams_integrations t USING (tenant)
     WHERE i.tenant = $1
 """
 _SAVE: Final = f"""

@@ -15,6 +15,7 @@ from server.sdk import ActionContext, ConnectionScope, Deadline, IntegrationModu
 from server.sdk.http import EgressGrant, HttpPool
 from server.sdk.masking import Masker
 from server.sdk.scope import CallScope, entered
+from server.store.accounts import Accounts
 from server.store.alerts import Alerts
 from server.store.database import Database
 from server.store.inventory import Assets
@@ -70,6 +71,7 @@ class Connected:
         connection_id = str(uuid4())
         self.inventory = Assets(database, tenant, _provider(module))
         self.alerts = Alerts(database, tenant, _provider(module), connection_id)
+        self.accounts = Accounts(database, tenant)
         self._locks = Locks(database)
         self.client = module.connect(
             ConnectionScope(
@@ -94,6 +96,7 @@ class Connected:
             log=structlog.get_logger(),
             inventory=self.inventory,
             alerts=self.alerts,
+            accounts=self.accounts,
             lock=lambda *parts: self._locks.hold(self.tenant, "/".join(parts), scope.deadline),
             remember=scope.evidence.update,
             warn=told.warn,

@@ -18,7 +18,7 @@ _LISTED: Final = f"""
     SELECT {_COLUMNS} FROM user_auth_accounts
     WHERE tenant = $1 AND provider = $2
         AND strpos(lower(concat_ws(' ', user_id, metadata ->> 'name', provider_email)), lower($3)) > 0
-    ORDER BY metadata ->> 'name', user_id LIMIT $4
+    ORDER BY lower(metadata ->> 'name'), user_id LIMIT $4
 """
 _LINK: Final = """
     INSERT INTO user_auth_accounts (tenant, provider, user_id, provider_account_id, provider_email, metadata)

@@ -29,6 +29,7 @@ class Cloud:
         bot: Audience of the Bot Connector; its scope is `<audience>/.default`.
         graph: Address and audience of Microsoft Graph.
         service: Address of the Bot Connector for all regions. Empty: none is published.
+        links: What a link into Teams begins with; outside the public cloud not verified.
     """
 
     login: str
@@ -36,6 +37,7 @@ class Cloud:
     bot: str
     graph: str
     service: str
+    links: str = "https://teams.microsoft.com/"
 
 
 _PUBLIC: Final = Cloud(
@@ -51,19 +53,26 @@ _HIGH: Final = Cloud(
     "https://api.botframework.us",
     "https://graph.microsoft.us",
     "https://smba.infra.gov.teams.microsoft.us/teams",
+    "https://gov.teams.microsoft.us/",
 )
-_DOD_SERVICE: Final = "https://smba.infra.dod.teams.microsoft.us/teams"
+_DOD: Final = replace(
+    _HIGH,
+    graph="https://dod-graph.microsoft.us",
+    service="https://smba.infra.dod.teams.microsoft.us/teams",
+    links="https://dod.teams.microsoft.us/",
+)
 CLOUDS: Final = {
     "public": _PUBLIC,
     "gcc": replace(_PUBLIC, service="https://smba.infra.gcc.teams.microsoft.com/teams"),
     "gcc_high": _HIGH,
-    "dod": replace(_HIGH, graph="https://dod-graph.microsoft.us", service=_DOD_SERVICE),
+    "dod": _DOD,
     "china": Cloud(
         "https://login.partner.microsoftonline.cn",
         "microsoftservices.partner.onmschina.cn",
         "https://api.botframework.azure.cn",
         "https://microsoftgraph.chinacloudapi.cn",
         "",
+        "https://teams.microsoftonline.cn/",
     ),
 }
 
@@ -178,6 +187,6 @@ def _origin(url: str) -> tuple[str, str, int] | None:
         port = parts.port or {"https": 443, "http": 80}.get(parts.scheme, 0)
     except ValueError:
         return None
-    if not parts.hostname or "@" in parts.netloc or any(mark in url or mark.isspace() for mark in "?#\\"):
+    if not parts.hostname or "@" in parts.netloc or any(mark in "?#\\" or mark.isspace() for mark in url):
         return None
     return parts.scheme, parts.hostname, port

@@ -16,6 +16,7 @@ from server.gen.patchbay.modules.teams.v1.teams_pb2 import (
     SendDmRequest,
     TeamsConnection,
 )
+from server.modules.teams.connection import cloud_of
 from server.sdk import ActionFailure
 from server.sdk.paging import Row
 from server.sdk.reading import text
@@ -23,7 +24,6 @@ from server.sdk.reading import text
 SYSTEM_DEFAULT: Final = "systemDefault"
 _CARD: Final = "application/vnd.microsoft.card.adaptive"
 _VERSIONS: Final = frozenset({"1.0", "1.1", "1.2", "1.3", "1.4", "1.5"})
-_TEAMS: Final = "https://teams.microsoft.com/"
 _LONGEST_LINK: Final = 1900  # longer ones fail in the Windows client
 _TYPES: Final = {
     "": SYSTEM_DEFAULT,
@@ -98,8 +98,9 @@ def _mention(member: Row) -> dict[str, Any]:
 
 def _link(link: str, settings: TeamsConnection) -> str:
     """Returns a link into Teams, the only kind that Graph takes."""
-    chat = f"{_TEAMS}l/entity/{settings.teams_app_id or settings.bot_app_id}/conversations"
-    given = link if link.startswith(_TEAMS) else f"{chat}?webUrl={quote(link, '')}" if link else chat
+    teams = cloud_of(settings).links
+    chat = f"{teams}l/entity/{settings.teams_app_id or settings.bot_app_id}/conversations"
+    given = link if link.startswith(teams) else f"{chat}?webUrl={quote(link, '')}" if link else chat
     if len(given) > _LONGEST_LINK:
         raise _bad("link", "The link is too long for Teams.")
     return given

@@ -122,7 +122,8 @@ def bot_tokens(scope: ConnectionScope[TeamsConnection]) -> AccessTokens:
     settings, cloud = scope.settings, cloud_of(scope.settings)
     own = settings.bot_tenant_id or settings.entra_tenant_id
     directory = cloud.legacy_tenant if settings.legacy_bot else own
-    return _tokens(scope, directory, settings.bot_app_id, settings.bot_secret, cloud.bot)
+    # Tokens of client credentials can be had again at any time, so each process may keep its own.
+    return _tokens(replace(scope, tokens=MemoryTokens()), directory, settings.bot_app_id, settings.bot_secret, cloud.bot)
 
 
 def graph_tokens(scope: ConnectionScope[TeamsConnection]) -> AccessTokens:
@@ -136,7 +137,6 @@ def graph_tokens(scope: ConnectionScope[TeamsConnection]) -> AccessTokens:
 def _tokens(
     scope: ConnectionScope[TeamsConnection], directory: str, client_id: str, secret: str, audience: str
 ) -> AccessTokens:
-    """Tokens of client credentials can be had again at any time, so each process keeps its own, one set an audience."""
     app = OAuthApp(
         token_path=f"/{directory}/oauth2/v2.0/token",
         client_id=client_id,
@@ -145,7 +145,7 @@ def _tokens(
         read_error=_refusal,
     )
     login = scope.http.bind(base_url=cloud_of(scope.settings).login)
-    return AccessTokens(replace(scope, tokens=MemoryTokens()), login, app, ClientCredentials())
+    return AccessTokens(scope, login, app, ClientCredentials())
 
 
 def _refusal(response: HttpResponse) -> ActionFailure | None:

@@ -23,7 +23,7 @@ class Graph:
     """Graph for one tenant."""
 
     def __init__(self, scope: ConnectionScope[TeamsConnection]) -> None:
-        base = f"{cloud_of(scope.settings).graph}/v1.0"
+        base = f"{cloud_of(scope.settings).graph}/v1.0/users"
         self._tokens = graph_tokens(scope)
         self._http = scope.http.bind(base_url=base)
         self._notices = scope.http.bind(base_url=base, read_error=_read_error)
@@ -35,7 +35,7 @@ class Graph:
 
     async def notify(self, user: str, notice: Mapping[str, Any]) -> str | None:
         """Puts a notice into a person's feed; returns Graph's id of the request."""
-        path = f"/users/{quote(user, '')}/teamwork/sendActivityNotification"
+        path = f"/{quote(user, '')}/teamwork/sendActivityNotification"
         body = {**notice, **({"teamsAppId": self._app} if self._app else {})}
         response = await self._tokens.send(self._notices, "POST", path, json=body)
         return text(response.headers.get("request-id"))
@@ -43,7 +43,7 @@ class Graph:
     async def person(self, name: str) -> Account:
         """Returns the person with that object id or sign-in address; raises NOT_FOUND."""
         params = {"$select": "id,displayName,mail,userPrincipalName"}
-        response = await self._tokens.send(self._http, "GET", f"/users/{quote(name, '')}", params=params)
+        response = await self._tokens.send(self._http, "GET", f"/{quote(name, '')}", params=params)
         row = an_object(response)
         if (id := text(row.get("id"))) is None:
             raise response.invalid("Microsoft Graph answered with a user without an id.")
@@ -54,7 +54,7 @@ class Graph:
         """Returns the conversation in which the app is installed for a person; None when there is none."""
         if not self._app:
             return None
-        path = f"/users/{quote(user, '')}/teamwork/installedApps"
+        path = f"/{quote(user, '')}/teamwork/installedApps"
         params = {"$expand": "teamsApp", "$filter": f"teamsApp/id eq '{self._app}'"}
         found = objects(await self._tokens.send(self._http, "GET", path, params=params), "value")
         if not found or not (installed := text(found[0].get("id"))):

@@ -115,6 +115,10 @@ class SandboxControl:
         """What a client needs to log in, in plain text."""
         return self._object("GET", "credentials")
 
+    def order(self, name: str, **wish: Any) -> JsonObject:
+        """What only this simulator does: `POST /_sandbox/<name>`. Returns what came of it."""
+        return self._object("POST", name, wish)
+
     def _items(self, path: str) -> list[JsonObject]:
         items: list[JsonObject] = self._object("GET", path)["items"]
         return items
@@ -185,3 +189,7 @@ class AsyncSandboxControl:
     async def credentials(self) -> JsonObject:
         """See `SandboxControl.credentials`."""
         return await asyncio.to_thread(self._control.credentials)
+
+    async def order(self, name: str, **wish: Any) -> JsonObject:
+        """See `SandboxControl.order`."""
+        return await asyncio.to_thread(self._control.order, name, **wish)

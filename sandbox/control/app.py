@@ -1,6 +1,6 @@
 """A simulator behind its control plane."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from starlette.types import Message, Receive, Scope, Send
@@ -8,7 +8,7 @@ from starlette.types import Message, Receive, Scope, Send
 from sandbox.control.faults import FaultBook
 from sandbox.control.inject import Suffering
 from sandbox.control.requests import RequestLog
-from sandbox.control.routes import control_routes
+from sandbox.control.routes import Control, control_routes
 from sandbox.control.simulator import Simulator
 
 PREFIX = "/_sandbox/"
@@ -39,6 +39,7 @@ class Sandbox:
     Args:
         simulator: The simulated vendor.
         mask_path: Takes credentials out of the paths that are remembered, where the vendor has some in them.
+        controls: What else a test can order by `POST /_sandbox/<name>`.
 
     Attributes:
         simulator: The simulated vendor.
@@ -46,11 +47,16 @@ class Sandbox:
         requests: What was received.
     """
 
-    def __init__(self, simulator: Simulator, mask_path: Callable[[str], str] = str) -> None:
+    def __init__(
+        self,
+        simulator: Simulator,
+        mask_path: Callable[[str], str] = str,
+        controls: Mapping[str, Control] | None = None,
+    ) -> None:
         self.simulator = simulator
         self.faults = FaultBook()
         self.requests = RequestLog(mask_path)
-        self._control = control_routes(self)
+        self._control = control_routes(self, controls or {})
 
     def reset(self) -> None:
         """Back to the seed: world, faults, effects and remembered requests."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from typing import TYPE_CHECKING
 
 from starlette.applications import Starlette
@@ -15,6 +15,10 @@ from sandbox.control.simulator import JsonObject, StateError
 
 if TYPE_CHECKING:
     from sandbox.control.app import Sandbox
+
+Control = Callable[[str, JsonObject], Awaitable[JsonObject]]
+"""Carries out an order of one simulator alone: its address, without a last slash, and the wish; tells what came of it.
+May raise `StateError`."""
 
 _LIMIT = 100
 
@@ -81,8 +85,15 @@ class _Handlers:
         return JSONResponse(self._sandbox.simulator.credentials())
 
 
-def control_routes(sandbox: Sandbox) -> ASGIApp:
-    """The control plane of one sandbox as an ASGI application."""
+def _ordering(control: Control) -> Callable[[Request], Awaitable[Response]]:
+    async def order(request: Request) -> Response:
+        return JSONResponse(await control(str(request.base_url).rstrip("/"), await _wish(request)))
+
+    return order
+
+
+def control_routes(sandbox: Sandbox, controls: Mapping[str, Control]) -> ASGIApp:
+    """The control plane of one sandbox as an ASGI application, with what its simulator adds."""
     on = _Handlers(sandbox)
 
     def route(method: str, path: str, handler: Callable[[Request], Awaitable[Response]]) -> Route:
@@ -100,5 +111,6 @@ def control_routes(sandbox: Sandbox) -> ASGIApp:
         route("GET", "state", on.state),
         route("PATCH", "state", on.patch_state),
         route("GET", "credentials", on.credentials),
+        *(route("POST", name, _ordering(control)) for name, control in controls.items()),
     ]
     return Starlette(routes=routes, exception_handlers={StateError: _refused})

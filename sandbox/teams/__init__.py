@@ -1,0 +1,41 @@
+"""Simulated Microsoft services around a Teams bot: login, Graph, Bot Connector, Bot Framework identity."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from sandbox.control import JsonObject, Sandbox
+from sandbox.teams.app import Teams, load_seed
+
+__all__ = ["Teams", "bases", "create_app", "demo_connection", "load_seed"]
+
+
+def create_app(seed: Path | JsonObject | None = None) -> Sandbox:
+    """The simulator behind its control plane.
+
+    Args:
+        seed: A seed file or its content; the demo world when None.
+    """
+    teams = Teams(seed if isinstance(seed, dict) else load_seed(seed))
+    return Sandbox(teams, controls={"inbound": teams.delivery.send, "inbound/token": teams.delivery.sign})
+
+
+def bases(url: str) -> dict[str, str]:
+    """Where the services answer: `login`, `graph`, `connector` (the global one) and `identity`, without a last slash.
+
+    Args:
+        url: The simulator's address.
+    """
+    named = {name: f"{url}/{name}" for name in ("login", "graph", "identity")}
+    return {**named, "connector": f"{url}/connector/teams"}
+
+
+def demo_connection(url: str, credentials: Mapping[str, Any]) -> dict[str, Any]:
+    """Settings of a connection that may do everything in the demo world, in their JSON form.
+
+    Args:
+        url: The simulator's address.
+        credentials: What its control plane tells of them.
+    """
+    named = {name: credentials[name] for name in ("tenant_id", "app_id", "client_secret")}
+    return {**named, **{f"{name}_url": base for name, base in bases(url).items()}}

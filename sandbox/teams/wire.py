@@ -1,0 +1,135 @@
+"""One request as a handler sees it, and the shapes in which three services refuse."""
+
+import json
+import time
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+from urllib.parse import parse_qsl
+from uuid import uuid4
+
+from starlette.responses import HTMLResponse, JSONResponse, Response
+
+if TYPE_CHECKING:
+    from sandbox.teams.models import Bot
+    from sandbox.teams.tokens import AccessToken
+    from sandbox.teams.world import World
+
+GATEWAY_413 = "<html><head><title>413 Request Entity Too Large</title></head><body>Too large.</body></html>"
+
+
+class Refused(Exception):  # an answer that cuts the handler short
+    """Carries the answer."""
+
+    def __init__(self, answer: Response) -> None:
+        super().__init__(answer.status_code)
+        self.answer = answer
+
+
+def connector_error(status: int, code: str, message: str, headers: dict[str, str] | None = None) -> Refused:
+    """The connector's usual shape."""
+    return Refused(JSONResponse({"error": {"code": code, "message": message}}, status, headers))
+
+
+def denied() -> Refused:
+    """The connector's answer to a token that it does not take (botframework-sdk issue 1593 of bot-docs)."""
+    return Refused(JSONResponse({"message": "Authorization has been denied for this request."}, 401))
+
+
+def bad_argument(message: str) -> Refused:
+    """A 400 of the connector."""
+    return connector_error(400, "BadArgument", message)
+
+
+def too_large(form: str) -> Refused:
+    """The 413, of the service or of the gateway before it."""
+    if form == "html":
+        return Refused(HTMLResponse(GATEWAY_413, 413))
+    return connector_error(413, "MessageSizeTooBig", "Message size too large.")
+
+
+def graph_error(call: "Call", status: int, code: str, message: str, headers: dict[str, str] | None = None) -> Refused:
+    """Graph's envelope; see https://learn.microsoft.com/graph/errors."""
+    inner = {
+        "date": time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(call.world.now())),
+        "request-id": call.request_id,
+        "client-request-id": call.header("client-request-id") or call.request_id,
+    }
+    return Refused(JSONResponse({"error": {"code": code, "message": message, "innerError": inner}}, status, headers))
+
+
+def login_error(call: "Call", status: int, error: str, number: int, text: str) -> Refused:
+    """The token endpoint's refusal; the description ends with three lines for support."""
+    stamp = time.strftime("%Y-%m-%d %H:%M:%SZ", time.gmtime(call.world.now()))
+    trace, correlation = call.request_id, str(uuid4())
+    support = f"Trace ID: {trace}\r\nCorrelation ID: {correlation}\r\nTimestamp: {stamp}"
+    body = {
+        "error": error,
+        "error_description": f"AADSTS{number}: {text}\r\n{support}",
+        "error_codes": [number],
+        "timestamp": stamp,
+        "trace_id": trace,
+        "correlation_id": correlation,
+        "error_uri": f"https://login.microsoftonline.com/error?code={number}",
+    }
+    return Refused(JSONResponse(body, status))
+
+
+@dataclass(slots=True)
+class Call:
+    """One request.
+
+    Attributes:
+        base: Address of the simulator, without a slash at its end.
+        parts: Segments of the path, each decoded; the first names the surface.
+        params: Those that the route leaves open.
+        signed: The token that signs it; set where one is needed.
+    """
+
+    world: "World"
+    method: str
+    base: str
+    parts: list[str]
+    raw_query: bytes
+    headers: dict[bytes, bytes]
+    body: bytes
+    request_id: str = field(default_factory=lambda: str(uuid4()))
+    params: list[str] = field(default_factory=list)
+    signed: "AccessToken | None" = None
+
+    @property
+    def query(self) -> dict[str, str]:
+        """Query parameters; of repeated ones the last."""
+        return dict(parse_qsl(self.raw_query.decode("latin-1"), keep_blank_values=True))
+
+    @property
+    def form(self) -> dict[str, str]:
+        """The body as a form."""
+        return dict(parse_qsl(self.body.decode("utf-8", "replace"), keep_blank_values=True))
+
+    @property
+    def token(self) -> "AccessToken":
+        """The token of a request that needs one."""
+        if self.signed is None:
+            raise RuntimeError("the route asks for no token")
+        return self.signed
+
+    @property
+    def bot(self) -> "Bot":
+        """The bot whose token signs."""
+        return self.world.bots[self.token.app_id]
+
+    def header(self, name: str) -> str:
+        """A header's value; empty when there is none."""
+        return self.headers.get(name.encode(), b"").decode("latin-1")
+
+    def bearer(self) -> "AccessToken | None":
+        """The token of the header, when it is known and not expired."""
+        scheme, _, value = self.header("authorization").partition(" ")
+        return self.world.tokens.valid(value.strip(), self.world.now()) if scheme.lower() == "bearer" else None
+
+    def json(self) -> Any:
+        """The body's value; None when it is no JSON."""
+        try:
+            return json.loads(self.body)
+        except ValueError:
+            return None

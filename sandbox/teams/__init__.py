@@ -9,6 +9,10 @@ from sandbox.teams.app import Teams, load_seed
 
 __all__ = ["Teams", "bases", "create_app", "demo_connection", "load_seed"]
 
+# Of the demo world.
+_APP = "c0ffee00-1111-4222-8333-444455556666"
+_TEAM = "19:harborservicedesk@thread.tacv2"
+
 
 def create_app(seed: Path | JsonObject | None = None) -> Sandbox:
     """The simulator behind its control plane.
@@ -37,5 +41,14 @@ def demo_connection(url: str, credentials: Mapping[str, Any]) -> dict[str, Any]:
         url: The simulator's address.
         credentials: What its control plane tells of them.
     """
-    named = {name: credentials[name] for name in ("tenant_id", "app_id", "client_secret")}
-    return {**named, **{f"{name}_url": base for name, base in bases(url).items()}}
+    addresses = bases(url)
+    return {
+        "entra_tenant_id": credentials["tenant_id"],
+        "bot_app_id": credentials["app_id"],
+        "bot_secret": credentials["client_secret"],
+        "teams_app_id": _APP,
+        "team_id": _TEAM,
+        "login_url": addresses["login"],
+        "graph_url": addresses["graph"],
+        "service_url": addresses["connector"],
+    }

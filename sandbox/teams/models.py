@@ -7,6 +7,7 @@ from sandbox.teams.clouds import CloudName
 
 NOTIFY = "TeamsActivity.Send"
 INSTALL = "TeamsAppInstallation.ReadWriteSelfForUser.All"
+READ_USERS = "User.Read.All"
 
 
 @dataclass(slots=True, kw_only=True)
@@ -80,7 +81,7 @@ class Bot:
     directory: str
     kind: Literal["single", "legacy"] = "single"
     directories: list[str] = field(default_factory=list)
-    roles: list[str] = field(default_factory=lambda: [NOTIFY, INSTALL])
+    roles: list[str] = field(default_factory=lambda: [NOTIFY, INSTALL, READ_USERS])
     secret_expired: bool = False
     registered: bool = True
     disabled_in: list[str] = field(default_factory=list)

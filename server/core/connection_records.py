@@ -67,12 +67,12 @@ class AcceptedConnection:
     Attributes:
         connection: Id, provider, address, settings and grant count; its id only when there is no row yet.
         seal: Encrypts the settings for the id that the row has in the end.
-        seal_tokens: The same for tokens that the vendor gave meanwhile. None: it gave none.
+        seal_tokens: The same for tokens that the vendor gave meanwhile, by slot. None: it gave none.
     """
 
     connection: StoredConnection
     seal: Callable[[str], Sealed]
-    seal_tokens: Callable[[str], SealedTokens] | None = None
+    seal_tokens: Callable[[str], Mapping[str, SealedTokens]] | None = None
 
 
 class ConnectionStore(Protocol):

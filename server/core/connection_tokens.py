@@ -28,11 +28,12 @@ _CLOSING_SECONDS: Final = 10.0
 
 
 class TokenOwner(NamedTuple):
-    """Whose tokens they are: one revision of a connection."""
+    """Whose tokens they are: one revision of a connection, and what for when it has several sets."""
 
     tenant: str
     connection_id: str
     revision: int
+    slot: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -93,7 +94,7 @@ class ConnectionTokens:
         self._turns += 1
         self._idle.clear()
         try:
-            name = f"tokens/{owner.connection_id}"
+            name = f"tokens/{owner.connection_id}/{owner.slot}".rstrip("/")
             async with self._locks.hold(owner.tenant, name, Deadline.after(_TURN_SECONDS)):
                 yield
         finally:
@@ -125,6 +126,10 @@ class _Keeper:
         self._store = store
         self._vault = vault
         self._owner = owner
+
+    def slot(self, name: str) -> TokenKeeper:
+        """Returns where the tokens of that name are kept."""
+        return _Keeper(self._tokens, self._store, self._vault, self._owner._replace(slot=name))
 
     async def load(self) -> TokenSet | None:
         """Returns the tokens; None when there are none."""

@@ -6,7 +6,7 @@ accepts them are they stored, in one transaction. What it refuses leaves nothing
 connection stays as it is.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Final, NoReturn
 from uuid import uuid4
@@ -20,6 +20,7 @@ from server.core.connection_records import (
     NOTIFY_CHANNEL,
     AcceptedConnection,
     ConnectionStore,
+    SealedTokens,
     StoredConnection,
     demand_active,
     open_settings,
@@ -144,16 +145,22 @@ class Connections:
         candidate = await self._candidate(tenant, module, message, grant)
         tokens = MemoryTokens()
         await ask_vendor(self._clients, module, candidate, message, patience, tokens)
-        stored = await self._store.save(self._accepted(candidate, message, tokens.stored))
+        stored = await self._store.save(self._accepted(candidate, message, tokens.all()))
         self.forget(tenant)
         return stored
 
-    def _accepted(self, candidate: StoredConnection, message: Message, tokens: TokenSet | None) -> AcceptedConnection:
+    def _accepted(
+        self, candidate: StoredConnection, message: Message, tokens: Mapping[str, TokenSet]
+    ) -> AcceptedConnection:
         vault, tenant = self._vault, candidate.tenant
+
+        def seal_all(connection_id: str) -> Mapping[str, SealedTokens]:
+            return {slot: seal_tokens(vault, tenant, connection_id, one) for slot, one in tokens.items()}
+
         return AcceptedConnection(
             connection=candidate,
             seal=lambda connection_id: seal_settings(vault, tenant, connection_id, message),
-            seal_tokens=(lambda connection_id: seal_tokens(vault, tenant, connection_id, tokens)) if tokens else None,
+            seal_tokens=seal_all if tokens else None,
         )
 
     def begin_sign_in(

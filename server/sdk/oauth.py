@@ -98,10 +98,13 @@ class AccessTokens:
         http: Bound to the vendor, without credentials.
         app: The app.
         grant: What the settings hold. Tokens that are stored for the connection come first.
+        slot: Name of this set, for a connection with several, such as one for each audience.
     """
 
-    def __init__(self, connection: ConnectionScope[Any], http: HttpClient, app: OAuthApp, grant: Grant) -> None:
-        self._keeper = connection.tokens
+    def __init__(
+        self, connection: ConnectionScope[Any], http: HttpClient, app: OAuthApp, grant: Grant, *, slot: str = ""
+    ) -> None:
+        self._keeper = connection.tokens.slot(slot) if slot else connection.tokens
         self._http = http
         self._app = app
         self._grant = grant

@@ -1,6 +1,6 @@
 """The tokens of one connection, and where they are kept for all replicas."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Protocol
@@ -62,6 +62,9 @@ class TokenTurn(Protocol):
 class TokenKeeper(Protocol):
     """Where the tokens of one connection are kept."""
 
+    def slot(self, name: str) -> "TokenKeeper":
+        """Returns where the tokens of that name are kept, for a connection that needs several sets."""
+
     async def load(self) -> TokenSet | None:
         """Returns the tokens; None when there are none."""
 
@@ -80,6 +83,16 @@ class MemoryTokens:
     def __init__(self) -> None:
         self.stored: TokenSet | None = None
         self.interrupted = False
+        self._slots: dict[str, MemoryTokens] = {}
+
+    def slot(self, name: str) -> "MemoryTokens":
+        """Returns where the tokens of that name are kept."""
+        return self._slots.setdefault(name, MemoryTokens())
+
+    def all(self) -> Mapping[str, TokenSet]:
+        """Returns what is stored, by slot; the tokens without a name have the empty one."""
+        found = {"": self.stored, **{name: one.stored for name, one in self._slots.items()}}
+        return {name: tokens for name, tokens in found.items() if tokens is not None}
 
     async def load(self) -> TokenSet | None:
         """Returns the tokens; None when there are none."""

@@ -23,7 +23,7 @@ _STORE: Final = """
 _STALE: Final = f"""
     SELECT c.tenant, c.integration_id, {SEALED_COLUMNS} FROM %s c
     WHERE c.key_id <> $1 AND ($2::uuid IS NULL OR (c.tenant, c.integration_id) > ($2, $3::uuid))
-    ORDER BY c.tenant, c.integration_id LIMIT $4
+    ORDER BY c.tenant, c.integration_id FETCH FIRST $4 ROWS WITH TIES
 """
 _REWRAP: Final = """
     UPDATE %s c
@@ -56,7 +56,7 @@ class _ConnectionSecrets:
         self._context = context
 
     async def wrapped_by_others(self, key_id: str, after: tuple[Any, ...] | None, limit: int) -> Sequence[StoredSecret]:
-        """Returns rows that another master key wrapped, by tenant and connection."""
+        """Returns rows that another master key wrapped, by tenant and connection; those of one connection together."""
         async with self._database.system() as connection:
             rows = await connection.fetch(self._stale, key_id, *(after or (None, None)), limit)
         return [self._secret(row) for row in rows]

@@ -110,7 +110,7 @@ class IntegrationRows:
                 raise RuntimeError("INSERT returned no row")
             stored = _stored(row)
             await store_credentials(connection, stored.tenant, stored.id, accepted.seal(stored.id))
-            tokens = accepted.seal_tokens(stored.id) if accepted.seal_tokens else None
+            tokens = accepted.seal_tokens(stored.id) if accepted.seal_tokens else {}
             await replace_tokens(connection, TokenOwner(stored.tenant, stored.id, stored.revision), tokens)
         return stored
 
@@ -132,7 +132,7 @@ class IntegrationRows:
             if row is None:
                 return None
             destroyed = await connection.execute(_DESTROY, tenant, row["integration_id"])
-            await replace_tokens(connection, TokenOwner(tenant, str(row["integration_id"]), row["revision"]), None)
+            await replace_tokens(connection, TokenOwner(tenant, str(row["integration_id"]), row["revision"]), {})
             if row["is_active"] or destroyed != "DELETE 0":
                 row = await connection.fetchrow(_DEACTIVATE, tenant, row["integration_id"])
         return None if row is None else _stored(row)

@@ -1,5 +1,6 @@
 """Tokens of connections: table `connection_tokens`. Times are told by PostgreSQL's clock, as what is left of them."""
 
+from collections.abc import Mapping
 from datetime import datetime, timedelta
 from typing import Final
 
@@ -11,40 +12,40 @@ from server.store.database import Connection, Database
 _LOAD: Final = f"""
     SELECT c.generation, c.lifetime, c.refreshing_since,
         extract(epoch FROM c.expires_at - clock_timestamp())::float8 AS remaining, {SEALED_COLUMNS}
-    FROM connection_tokens c WHERE c.tenant = $1 AND c.integration_id = $2 AND c.revision = $3
+    FROM connection_tokens c WHERE c.tenant = $1 AND c.integration_id = $2 AND c.revision = $3 AND c.slot = $4
 """
 # The lock on the connection keeps a row of this revision from being made while another one replaces it.
 _BEGIN: Final = """
     INSERT INTO connection_tokens AS c
-        (tenant, integration_id, revision, generation, lifetime, expires_at, refreshing_since,
+        (tenant, integration_id, revision, slot, generation, lifetime, expires_at, refreshing_since,
          key_id, key_nonce, wrapped_key, nonce, ciphertext)
-    SELECT i.tenant, i.integration_id, i.revision, 0, $4, clock_timestamp() + $5::interval, clock_timestamp(),
-        $6::text, $7::bytea, $8::bytea, $9::bytea, $10::bytea
+    SELECT i.tenant, i.integration_id, i.revision, $4, 0, $5, clock_timestamp() + $6::interval, clock_timestamp(),
+        $7::text, $8::bytea, $9::bytea, $10::bytea, $11::bytea
     FROM rmm_integrations i
     WHERE i.tenant = $1 AND i.integration_id = $2 AND i.revision = $3 AND i.is_active
     FOR SHARE
-    ON CONFLICT (tenant, integration_id) DO UPDATE SET
+    ON CONFLICT (tenant, integration_id, slot) DO UPDATE SET
         refreshing_since = coalesce(c.refreshing_since, clock_timestamp())
     WHERE c.revision = $3
     RETURNING c.generation
 """
 _UNDO: Final = """
-    UPDATE connection_tokens SET refreshing_since = $5
-    WHERE tenant = $1 AND integration_id = $2 AND revision = $3 AND generation = $4
+    UPDATE connection_tokens SET refreshing_since = $6
+    WHERE tenant = $1 AND integration_id = $2 AND revision = $3 AND slot = $4 AND generation = $5
 """
 _KEEP: Final = """
     UPDATE connection_tokens SET
-        generation = generation + 1, lifetime = $5, expires_at = clock_timestamp() + $6::interval,
+        generation = generation + 1, lifetime = $6, expires_at = clock_timestamp() + $7::interval,
         refreshing_since = NULL,
-        key_id = $7, key_nonce = $8, wrapped_key = $9, nonce = $10, ciphertext = $11
-    WHERE tenant = $1 AND integration_id = $2 AND revision = $3 AND generation = $4
+        key_id = $8, key_nonce = $9, wrapped_key = $10, nonce = $11, ciphertext = $12
+    WHERE tenant = $1 AND integration_id = $2 AND revision = $3 AND slot = $4 AND generation = $5
 """
 _DESTROY: Final = "DELETE FROM connection_tokens WHERE tenant = $1 AND integration_id = $2"
 _INSERT: Final = """
     INSERT INTO connection_tokens
-        (tenant, integration_id, revision, generation, lifetime, expires_at,
+        (tenant, integration_id, revision, slot, generation, lifetime, expires_at,
          key_id, key_nonce, wrapped_key, nonce, ciphertext)
-    VALUES ($1, $2, $3, 1, $4, clock_timestamp() + $5::interval, $6, $7, $8, $9, $10)
+    VALUES ($1, $2, $3, $4, 1, $5, clock_timestamp() + $6::interval, $7, $8, $9, $10, $11)
 """
 
 
@@ -84,11 +85,11 @@ class TokenRows:
             return await connection.execute(_KEEP, *owner, generation, *_values(fresh)) == "UPDATE 1"
 
 
-async def replace_tokens(connection: Connection, owner: TokenOwner, tokens: SealedTokens | None) -> None:
-    """Removes a connection's tokens and stores the new ones, if any, within the caller's transaction."""
+async def replace_tokens(connection: Connection, owner: TokenOwner, tokens: Mapping[str, SealedTokens]) -> None:
+    """Removes all of a connection's tokens and stores the new ones, by slot, within the caller's transaction."""
     await connection.execute(_DESTROY, owner.tenant, owner.connection_id)
-    if tokens is not None:
-        await connection.execute(_INSERT, *owner, *_values(tokens))
+    for slot, one in tokens.items():
+        await connection.execute(_INSERT, *owner._replace(slot=slot), *_values(one))
 
 
 def _values(tokens: SealedTokens) -> tuple[object, ...]:

@@ -2,11 +2,11 @@
 
 from starlette.responses import Response
 
-from sandbox.teams.graph import installed_apps, notify
+from sandbox.teams.graph import installed_apps, notify, users
 from sandbox.teams.routing import Routes, Surface
 from sandbox.teams.wire import Call, graph_error
 
-ROUTES: Routes = {**notify.ROUTES, **installed_apps.ROUTES}
+ROUTES: Routes = {**notify.ROUTES, **installed_apps.ROUTES, **users.ROUTES}
 
 
 def _check(call: Call) -> None:

@@ -140,7 +140,6 @@ def _deliver(call: Call, user: User, app: TeamsApp, body: dict[str, Any]) -> Non
     for one in world.notifications:
         if chain is not None and (one.user, one.bot, one.chain_id) == (made.user, made.bot, chain):
             one.body, one.app, one.times = body, app.id, one.times + 1
-            world.effects.record("replace_notification", user.id, detail)
             return
     world.notifications.append(made)
     world.effects.record("notify", user.id, detail)

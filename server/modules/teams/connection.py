@@ -16,7 +16,6 @@ from server.sdk.addresses import instance_address
 from server.sdk.http import HttpResponse
 from server.sdk.oauth import AccessTokens, ClientCredentials, OAuthApp
 from server.sdk.reading import text
-from server.sdk.tokens import MemoryTokens
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,8 +121,7 @@ def bot_tokens(scope: ConnectionScope[TeamsConnection]) -> AccessTokens:
     settings, cloud = scope.settings, cloud_of(scope.settings)
     own = settings.bot_tenant_id or settings.entra_tenant_id
     directory = cloud.legacy_tenant if settings.legacy_bot else own
-    # Tokens of client credentials can be had again at any time, so each process may keep its own.
-    return _tokens(replace(scope, tokens=MemoryTokens()), directory, settings.bot_app_id, settings.bot_secret, cloud.bot)
+    return _tokens(scope, directory, settings.bot_app_id, settings.bot_secret, cloud.bot, slot="bot")
 
 
 def graph_tokens(scope: ConnectionScope[TeamsConnection]) -> AccessTokens:
@@ -131,11 +129,11 @@ def graph_tokens(scope: ConnectionScope[TeamsConnection]) -> AccessTokens:
     settings = scope.settings
     client_id, secret = settings.graph_app_id or settings.bot_app_id, settings.graph_secret or settings.bot_secret
     audience = CLOUDS[settings.cloud or "public"].graph
-    return _tokens(scope, settings.entra_tenant_id, client_id, secret, audience)
+    return _tokens(scope, settings.entra_tenant_id, client_id, secret, audience, slot="graph")
 
 
 def _tokens(
-    scope: ConnectionScope[TeamsConnection], directory: str, client_id: str, secret: str, audience: str
+    scope: ConnectionScope[TeamsConnection], directory: str, client_id: str, secret: str, audience: str, *, slot: str
 ) -> AccessTokens:
     app = OAuthApp(
         token_path=f"/{directory}/oauth2/v2.0/token",
@@ -145,7 +143,7 @@ def _tokens(
         read_error=_refusal,
     )
     login = scope.http.bind(base_url=cloud_of(scope.settings).login)
-    return AccessTokens(scope, login, app, ClientCredentials())
+    return AccessTokens(scope, login, app, ClientCredentials(), slot=slot)
 
 
 def _refusal(response: HttpResponse) -> ActionFailure | None:

@@ -58,3 +58,8 @@ END
 $$;
 CREATE TRIGGER patchbay_installed AFTER INSERT OR UPDATE OF is_active ON rmm_integrations
     FOR EACH ROW WHEN (NEW.provider = 'teams') EXECUTE FUNCTION patchbay_install_teams();
+
+-- A connection may have several sets of tokens: one for each audience.
+ALTER TABLE connection_tokens ADD COLUMN slot text NOT NULL DEFAULT '';
+ALTER TABLE connection_tokens DROP CONSTRAINT connection_tokens_pkey;
+ALTER TABLE connection_tokens ADD PRIMARY KEY (tenant, integration_id, slot);

@@ -126,6 +126,7 @@ class Handling:
             log=_log.bind(tenant=call.tenant, action=checked.definition.id, execution=id),
             inventory=self._stores.inventory(call.tenant, provider),
             alerts=self._stores.alerts(call.tenant, provider, connection.id if connection else ""),
+            conversations=self._stores.conversations(call.tenant),
             lock=lambda *parts: self._stores.locks.hold(call.tenant, "/".join((provider, *parts)), scope.deadline),
             remember=remember,
             warn=warn,

@@ -11,6 +11,7 @@ from server.core.decisions import Decide
 from server.core.records import Claimed, NewClaim, Outcome, ReadRecord, Record
 from server.sdk.alert_book import AlertBook
 from server.sdk.context import Deadline, LocalTransaction
+from server.sdk.conversations import ConversationBook
 from server.sdk.inventory import Inventory
 from server.sdk.scope import Gate
 
@@ -135,3 +136,5 @@ class Stores:
     """`inventory(tenant, provider)`."""
     alerts: Callable[[str, str, str], AlertBook]
     """`alerts(tenant, provider, connection_id)`."""
+    conversations: Callable[[str], ConversationBook]
+    """`conversations(tenant)`."""

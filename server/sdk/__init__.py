@@ -10,6 +10,7 @@ from server.sdk.availability import (
     rmm_connection,
 )
 from server.sdk.context import ActionContext, Deadline, LocalTransaction, ProbeContext
+from server.sdk.conversations import ConversationBook, ConversationReference
 from server.sdk.failures import ActionFailure, Effect, FailureCategory, OutcomeUnknown
 from server.sdk.inventory import Device, DeviceFilter, Inventory
 from server.sdk.module import (
@@ -31,6 +32,8 @@ __all__ = [
     "AvailabilityContext",
     "AvailabilityResolver",
     "ConnectionScope",
+    "ConversationBook",
+    "ConversationReference",
     "Deadline",
     "Device",
     "DeviceFilter",

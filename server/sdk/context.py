@@ -9,6 +9,7 @@ from typing import Any, Generic, Protocol, TypeVar
 from structlog.typing import FilteringBoundLogger
 
 from server.sdk.alert_book import AlertBook
+from server.sdk.conversations import ConversationBook
 from server.sdk.inventory import Inventory
 
 C = TypeVar("C")
@@ -59,6 +60,7 @@ class ActionContext(Generic[C]):
     log: FilteringBoundLogger
     inventory: Inventory
     alerts: AlertBook
+    conversations: ConversationBook
     lock: Callable[..., AbstractAsyncContextManager[None]]
     """`async with ctx.lock("script", agent_id):` one holder per tenant and name, across replicas. Waits within the
     deadline, else raises ActionFailure TIMED_OUT with effect NONE."""

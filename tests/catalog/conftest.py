@@ -94,6 +94,7 @@ def pickers(registry, availabilities, reads) -> Pickers:
         reads=reads,
         inventory=lambda _tenant, _provider: nothing,
         alerts=lambda _tenant, _provider, _connection: nothing,
+        conversations=lambda _tenant: nothing,
     )
     handling = Handling(stores, max_output_bytes=1_000_000)
     executor = Executor(

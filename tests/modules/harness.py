@@ -16,6 +16,7 @@ from server.sdk.http import EgressGrant, HttpPool
 from server.sdk.masking import Masker
 from server.sdk.scope import CallScope, entered
 from server.store.alerts import Alerts
+from server.store.conversations import Conversations
 from server.store.database import Database
 from server.store.inventory import Assets
 from server.store.locks import Locks
@@ -70,6 +71,7 @@ class Connected:
         connection_id = str(uuid4())
         self.inventory = Assets(database, tenant, _provider(module))
         self.alerts = Alerts(database, tenant, _provider(module), connection_id)
+        self.conversations = Conversations(database, tenant)
         self._locks = Locks(database)
         self.client = module.connect(
             ConnectionScope(
@@ -94,6 +96,7 @@ class Connected:
             log=structlog.get_logger(),
             inventory=self.inventory,
             alerts=self.alerts,
+            conversations=self.conversations,
             lock=lambda *parts: self._locks.hold(self.tenant, "/".join(parts), scope.deadline),
             remember=scope.evidence.update,
             warn=told.warn,

@@ -39,6 +39,7 @@ from server.store.api_keys import ApiKeyRows
 from server.store.audit import AuditLog
 from server.store.batch import Batcher
 from server.store.budgets import Budgets
+from server.store.conversations import Conversations
 from server.store.credentials import SystemSecretRows
 from server.store.database import Database
 from server.store.integrations import IntegrationRows
@@ -185,6 +186,7 @@ class House:
             inventory=partial(Assets, self.database),
             alerts=partial(Alerts, self.database),
             accounts=partial(Accounts, self.database),
+            conversations=partial(Conversations, self.database),
         )
 
     @cached_property

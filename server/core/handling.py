@@ -127,6 +127,7 @@ class Handling:
             inventory=self._stores.inventory(call.tenant, provider),
             alerts=self._stores.alerts(call.tenant, provider, connection.id if connection else ""),
             accounts=self._stores.accounts(call.tenant),
+            conversations=self._stores.conversations(call.tenant),
             lock=lambda *parts: self._stores.locks.hold(call.tenant, "/".join((provider, *parts)), scope.deadline),
             remember=remember,
             warn=warn,

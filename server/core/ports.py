@@ -12,6 +12,7 @@ from server.core.records import Claimed, NewClaim, Outcome, ReadRecord, Record
 from server.sdk.accounts import AccountBook
 from server.sdk.alert_book import AlertBook
 from server.sdk.context import Deadline, LocalTransaction
+from server.sdk.conversations import ConversationBook
 from server.sdk.inventory import Inventory
 from server.sdk.scope import Gate
 
@@ -138,3 +139,5 @@ class Stores:
     """`alerts(tenant, provider, connection_id)`."""
     accounts: Callable[[str], AccountBook]
     """`accounts(tenant)`."""
+    conversations: Callable[[str], ConversationBook]
+    """`conversations(tenant)`."""

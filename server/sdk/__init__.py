@@ -12,6 +12,7 @@ from server.sdk.availability import (
     rmm_connection,
 )
 from server.sdk.context import ActionContext, Deadline, LocalTransaction, ProbeContext
+from server.sdk.conversations import ConversationBook, ConversationReference
 from server.sdk.failures import ActionFailure, Effect, FailureCategory, OutcomeUnknown
 from server.sdk.inventory import Device, DeviceFilter, Inventory
 from server.sdk.module import (
@@ -35,6 +36,8 @@ __all__ = [
     "AvailabilityContext",
     "AvailabilityResolver",
     "ConnectionScope",
+    "ConversationBook",
+    "ConversationReference",
     "Deadline",
     "Device",
     "DeviceFilter",

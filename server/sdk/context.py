@@ -10,6 +10,7 @@ from structlog.typing import FilteringBoundLogger
 
 from server.sdk.accounts import AccountBook
 from server.sdk.alert_book import AlertBook
+from server.sdk.conversations import ConversationBook
 from server.sdk.inventory import Inventory
 
 C = TypeVar("C")
@@ -61,6 +62,7 @@ class ActionContext(Generic[C]):
     inventory: Inventory
     alerts: AlertBook
     accounts: AccountBook
+    conversations: ConversationBook
     lock: Callable[..., AbstractAsyncContextManager[None]]
     """`async with ctx.lock("script", agent_id):` one holder per tenant and name, across replicas. Waits within the
     deadline, else raises ActionFailure TIMED_OUT with effect NONE."""

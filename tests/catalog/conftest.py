@@ -95,6 +95,7 @@ def pickers(registry, availabilities, reads) -> Pickers:
         inventory=lambda _tenant, _provider: nothing,
         alerts=lambda _tenant, _provider, _connection: nothing,
         accounts=lambda _tenant: nothing,
+        conversations=lambda _tenant: nothing,
     )
     handling = Handling(stores, max_output_bytes=1_000_000)
     executor = Executor(

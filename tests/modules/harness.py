@@ -17,6 +17,7 @@ from server.sdk.masking import Masker
 from server.sdk.scope import CallScope, entered
 from server.store.accounts import Accounts
 from server.store.alerts import Alerts
+from server.store.conversations import Conversations
 from server.store.database import Database
 from server.store.inventory import Assets
 from server.store.locks import Locks
@@ -72,6 +73,7 @@ class Connected:
         self.inventory = Assets(database, tenant, _provider(module))
         self.alerts = Alerts(database, tenant, _provider(module), connection_id)
         self.accounts = Accounts(database, tenant)
+        self.conversations = Conversations(database, tenant)
         self._locks = Locks(database)
         self.client = module.connect(
             ConnectionScope(
@@ -97,6 +99,7 @@ class Connected:
             inventory=self.inventory,
             alerts=self.alerts,
             accounts=self.accounts,
+            conversations=self.conversations,
             lock=lambda *parts: self._locks.hold(self.tenant, "/".join(parts), scope.deadline),
             remember=scope.evidence.update,
             warn=told.warn,

@@ -19,9 +19,10 @@ TENANT_TABLES = """SELECT c.relname FROM pg_class c
     WHERE c.relkind IN ('r', 'p', 'v', 'm') AND c.relnamespace = 'public'::regnamespace ORDER BY 1"""
 
 
-ALERTS = {
+FILLED = {
     "rmm_alerts": "($1, gen_random_uuid(), gen_random_uuid(), 'x', NULL, NULL, 'active')",
     "rmm_alert_fills": "($1, gen_random_uuid(), now())",
+    "teams_conversation_references": "($1, 'a:1', 'b', 'personal', 'https://teams.example', 'e')",
 }
 
 
@@ -38,7 +39,7 @@ async def filled(pair: Pair) -> AsyncIterator[tuple[Pair, list[str]]]:
     await owner.executemany(lock, [(pair.crimson.id,), (pair.indigo.id,)])
     token = "INSERT INTO connection_tokens SELECT tenant, integration_id, 1, 1, 0, now(), NULL, '', '', '', '', ''"
     await owner.execute(f"{token} FROM rmm_integrations WHERE provider = 'lab'")
-    for table, values in ALERTS.items():
+    for table, values in FILLED.items():
         await owner.executemany(f"INSERT INTO {table} VALUES {values}", [(pair.crimson.id,), (pair.indigo.id,)])
     tables = [row["relname"] for row in await owner.fetch(TENANT_TABLES)]
     for table in tables:

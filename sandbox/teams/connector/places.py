@@ -59,11 +59,18 @@ def place(call: Call, conversation_id: str) -> Place:
     if conversation_id in world.conversations:
         found = world.conversations[conversation_id]
         return personal(call, found, _user(call, found))
-    for one in world.installed(call.bot.app_id, user=conversation_id.removeprefix("19:").partition("_")[0]):
-        user = world.user(one.user)
-        if user is not None and conversation_id == chat_id(user.id, call.bot.app_id):
-            return personal(call, world.open(call.bot.app_id, user), user)
+    user = world.user(conversation_id.removeprefix("19:").partition("_")[0])
+    if user is not None and conversation_id == chat_id(user.id, call.bot.app_id) and _begun(call, user):
+        return personal(call, world.open(call.bot.app_id, user), user)
     raise not_found()
+
+
+def _begun(call: Call, user: User) -> bool:
+    """Whether the chat of a user and this bot is there, or will be once it is asked for."""
+    chats = call.world.conversations.values()
+    return any((one.bot, one.user) == (call.bot.app_id, user.id) for one in chats) or any(
+        call.world.installed(call.bot.app_id, user=user.id)
+    )
 
 
 def personal(call: Call, found: Conversation, user: User) -> Place:

@@ -62,7 +62,7 @@ async def post_to_channel(request: pb.PostToChannelRequest, ctx: Context) -> pb.
     """Posts to a channel, or answers in one of its threads."""
     client, channel = ctx.client, request.channel_id
     client.demand("channel_posts")
-    addresses = client.bot.addresses()
+    addresses = await _addresses(ctx, conversation_id=channel)
     mentioned = [await client.bot.member(addresses, channel, one) for one in dict.fromkeys(request.mentions)]
     body = messages.activity(request, client.settings, mentioned)
     if request.thread_id:
@@ -96,7 +96,7 @@ async def list_users(request: pb.ListUsersRequest, ctx: Context) -> pb.ListUsers
     linked = await ctx.accounts.listed(MICROSOFT, limit=10_000)
     people = {one.account_id: _person(one) for one in linked}
     team = request.team_id or ctx.client.settings.team_id
-    for row in await ctx.client.bot.members(ctx.client.bot.addresses(), team) if team else ():
+    for row in await ctx.client.bot.members(await _addresses(ctx, team), team) if team else ():
         if id := text(row.get("aadObjectId")) or text(row.get("objectId")):
             known = people.setdefault(id, pb.Person(microsoft_user_id=id))
             known.MergeFrom(filled(pb.Person, row))
@@ -107,7 +107,7 @@ async def list_users(request: pb.ListUsersRequest, ctx: Context) -> pb.ListUsers
 async def list_channels(request: pb.ListChannelsRequest, ctx: Context) -> pb.ListChannelsResponse:
     """Lists the channels of a team, by name."""
     team = request.team_id or ctx.client.settings.team_id
-    rows: Sequence[Row] = await ctx.client.bot.channels(ctx.client.bot.addresses(), team) if team else []
+    rows: Sequence[Row] = await ctx.client.bot.channels(await _addresses(ctx, team), team) if team else []
     channels = [
         pb.Channel(channel_id=id, name=text(row.get("name")) or _GENERAL, channel_type=text(row.get("channelType")))
         for row in rows
@@ -118,7 +118,29 @@ async def list_channels(request: pb.ListChannelsRequest, ctx: Context) -> pb.Lis
     return pb.ListChannelsResponse(channels=found[: request.limit], count=len(found[: request.limit]))
 
 
-HANDLERS: Sequence[Handler] = [notify_user, send_dm, post_to_channel, link_user, list_users, list_channels]
+async def list_teams(request: pb.ListTeamsRequest, ctx: Context) -> pb.ListTeamsResponse:
+    """Lists the teams from which the bot has heard and the connection's own, by name."""
+    heard = await ctx.conversations.teams(ctx.client.settings.bot_app_id)
+    names = {one.team_id: one.team_name for one in heard if one.team_id}
+    own = ctx.client.settings.team_id
+    if own and not names.get(own):
+        names[own] = text((await ctx.client.bot.team(await _addresses(ctx, own), own)).get("name"))
+    teams = [pb.Team(team_id=id, name=name or id) for id, name in names.items()]
+    query = request.query.casefold()
+    found = [one for one in teams if query in f"{one.name} {one.team_id}".casefold()]
+    shown = sorted(found, key=lambda one: (one.name.casefold(), one.team_id))[: request.limit]
+    return pb.ListTeamsResponse(teams=shown, count=len(shown))
+
+
+HANDLERS: Sequence[Handler] = [
+    notify_user,
+    send_dm,
+    post_to_channel,
+    link_user,
+    list_users,
+    list_channels,
+    list_teams,
+]
 
 
 async def _recipient(request: pb.NotifyUserRequest | pb.SendDmRequest, ctx: Context) -> Account:
@@ -137,9 +159,27 @@ async def _recipient(request: pb.NotifyUserRequest | pb.SendDmRequest, ctx: Cont
         raise _about(failure, "email") from None
 
 
+async def _addresses(ctx: Context, team_id: str = "", conversation_id: str = "") -> Sequence[str]:
+    """Returns where Teams may be reached: as it told for the conversation or the team, else last of all."""
+    book, bot = ctx.conversations, ctx.client.settings.bot_app_id
+    known = await book.get(bot, conversation_id) if conversation_id else None
+    newest = await book.newest(bot, team_id) or await book.newest(bot)
+    return ctx.client.bot.addresses(*(one.service_url for one in (known, newest) if one))
+
+
 async def _sent(user: str, body: messages.Body, ctx: Context) -> Sent:
-    bot = ctx.client.bot
-    addresses = bot.addresses()
+    """Sends into the chat that Teams told of; where there is none, or it is gone, into one that is opened."""
+    bot, book = ctx.client.bot, ctx.conversations
+    known = await book.personal(ctx.client.settings.bot_app_id, user)
+    addresses = await _addresses(ctx, conversation_id=known.conversation_id if known else "")
+    if known is not None:
+        try:
+            told = _in(body, known.conversation_id, "personal", ctx)
+            return await bot.send(addresses, known.conversation_id, told, CHAT)
+        except ActionFailure as failure:
+            if failure.failure.reason != "NO_CONVERSATION":
+                raise
+            await book.forget(known.bot_app_id, known.conversation_id)
     chat = await _opened(user, addresses, ctx)
     return await bot.send(addresses, chat, _in(body, chat, "personal", ctx), CHAT)
 

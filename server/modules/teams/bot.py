@@ -139,6 +139,10 @@ class Bot:
                 break
         return rows
 
+    async def team(self, addresses: Sequence[str], team_id: str) -> Row:
+        """Returns a team as Teams tells it."""
+        return an_object(await self._send(TEAM, "GET", f"/v3/teams/{quote(team_id, '')}", addresses))
+
     async def channels(self, addresses: Sequence[str], team_id: str) -> Sequence[Row]:
         """Returns the channels of a team as Teams tells them."""
         path = f"/v3/teams/{quote(team_id, '')}/conversations"

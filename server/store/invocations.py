@@ -38,7 +38,7 @@ _CLAIM_AGAIN = """
     WHERE tenant = $1 AND invocation_id = $2
     RETURNING created_at, started_at, fence, attempt
 """
-_MARK_SENT = """
+MARK_SENT = """
     UPDATE workflow_action_invocations
     SET sent_at = now(), first_sent_at = coalesce(first_sent_at, now()), evidence = $5
     WHERE tenant = $1 AND invocation_id = $2 AND lease_owner = $3 AND fence = $4 AND status = 'RUNNING'
@@ -88,7 +88,7 @@ class Invocations:
     async def mark_sent(self, claimed: Claimed, evidence: Mapping[str, str]) -> datetime | None:
         """Records the send mark and returns its time; None when the claim is lost or was cancelled."""
         async with self._database.tenant(claimed.tenant) as connection:
-            time: datetime | None = await connection.fetchval(_MARK_SENT, *_fence(claimed), _dump(evidence))
+            time: datetime | None = await connection.fetchval(MARK_SENT, *_fence(claimed), _dump(evidence))
             return time
 
     async def complete(self, claimed: Claimed, outcome: Outcome) -> datetime | None:

@@ -180,7 +180,7 @@ async def _drained(house: House) -> None:
     """Waits until nothing is worked on; what has sent nothing is stopped when time is over."""
     with contextlib.suppress(TimeoutError):
         async with asyncio.timeout(house.settings.drain_seconds):
-            while house.executor.busy:  # noqa: ASYNC110 - three counters decide, no one event
+            while house.executor.busy:  # noqa: ASYNC110 - two counters decide, no one event
                 await asyncio.sleep(_DRAIN_POLL)
     left = [run for run in house.runner.running.values() if run.task is not None and not run.task.done()]
     for run in left:

@@ -73,6 +73,7 @@ _TO_MARK = f"{_OURS} AND cancel_requested_at IS NULL"
 MARK_SENT, MARK_UNLOCKED = _MARK.format(which=_TO_MARK), _MARK.format(which=_unlocked(_TO_MARK))
 COMPLETE, COMPLETE_UNLOCKED = _COMPLETE.format(which=_OURS), _COMPLETE.format(which=_unlocked(_OURS))
 
+_dump = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
 LocalWork = Callable[[LocalTransaction], Awaitable[Outcome]]
 
 
@@ -257,7 +258,3 @@ def outcome_arguments(outcome: Outcome) -> Sequence[Any]:
         outcome.budget_wait,
         _dump(outcome.evidence) if outcome.evidence else None,
     )
-
-
-def _dump(value: object) -> str:
-    return json.dumps(value, ensure_ascii=False, separators=(",", ":"))

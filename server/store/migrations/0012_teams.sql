@@ -1,5 +1,5 @@
 -- Microsoft Teams: whether it is installed for a tenant, what a tenant has subscribed to, whose account is whose.
--- See docs/decisions/0013-teams.md.
+-- See docs/decisions/0014-teams.md.
 
 CREATE TABLE teams_integrations (
     tenant         uuid PRIMARY KEY REFERENCES tenants ON DELETE CASCADE,

@@ -134,11 +134,14 @@ def test_no_secret_and_no_token_is_shown_by_state_or_requests(teams: TeamsCaller
 
 
 def test_a_connection_is_described_by_what_the_control_plane_tells(teams: TeamsCaller) -> None:
-    """Application, its own directory, its secret, and the four addresses."""
+    """Application, its own directory, its secret, and the three addresses."""
     settings = demo_connection(teams.url, teams.control.credentials())
-    named = {name: settings[name] for name in ("app_id", "tenant_id", "client_secret")}
-    assert named == {"app_id": BOT, "tenant_id": TENANT, "client_secret": teams.secrets[BOT]}
-    assert {settings[f"{name}_url"] for name in bases("")} == set(bases(teams.url).values())
+    named = {name: settings[name] for name in ("bot_app_id", "entra_tenant_id", "bot_secret")}
+    assert named == {"bot_app_id": BOT, "entra_tenant_id": TENANT, "bot_secret": teams.secrets[BOT]}
+    addresses = bases(teams.url)
+    assert [settings[f"{name}_url"] for name in ("login", "graph", "service")] == [
+        addresses[name] for name in ("login", "graph", "connector")
+    ]
 
 
 def test_secrets_survive_a_reset_and_tokens_do_not(teams: TeamsCaller) -> None:

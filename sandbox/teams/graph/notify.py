@@ -105,9 +105,10 @@ def _chosen(call: Call, user: User, apps: list[TeamsApp], wanted: str | None) ->
     fitting = [app for app in apps if wanted in {None, app.id}]
     name = call.token.app_id
     if not fitting:
+        about = f"/{'users'}/{user.id}/teamwork/sendActivityNotification"
         text = (
             f"Application with AAD App Id '{name}' is not authorized to generate custom text notifications about "
-            f"'/users/{user.id}/teamwork/sendActivityNotification' to the recipient. Ensure that the expected Teams "
+            f"'{about}' to the recipient. Ensure that the expected Teams "
             "app is installed in the target scope (user, team, or chat)."
         )
         raise graph_error(call, 403, "Forbidden", text)

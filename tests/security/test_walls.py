@@ -22,6 +22,9 @@ TENANT_TABLES = """SELECT c.relname FROM pg_class c
 FILLED = {
     "rmm_alerts": "($1, gen_random_uuid(), gen_random_uuid(), 'x', NULL, NULL, 'active')",
     "rmm_alert_fills": "($1, gen_random_uuid(), now())",
+    "teams_integrations": "($1, 'active')",
+    "tenant_addons": "($1, 'teams')",
+    "user_auth_accounts": "($1, 'u', 'microsoft', 'a')",
     "teams_conversation_references": "($1, 'a:1', 'b', 'personal', 'https://teams.example', 'e')",
 }
 

@@ -4,7 +4,7 @@ from typing import Any
 
 from benchmarks import child
 from server import logs
-from server.app import running_server
+from server.app import running_server, settle_memory
 from server.composition import all_modules
 from server.sdk import Registrar
 from server.settings import Settings
@@ -20,6 +20,7 @@ async def _job(_config: dict[str, Any]) -> None:
     settings = Settings.from_env(listen="127.0.0.1:0")
     logs.configure(settings.log_level, settings.log_format)
     async with running_server(settings, _register) as handle:
+        settle_memory()
         child.say({"address": handle.target})
         await child.until_parent_leaves()
 

@@ -133,7 +133,8 @@ class House:
         """The connections of tenants, and their vendor clients."""
         locks = Locks(self.database, self.listener, lease=_TOKEN_LEASE)
         tokens = ConnectionTokens(TokenRows(self.database), self.vault, locks)
-        return Connections(self.registry, self.integrations, self.vault, self.http, tokens)
+        changed = self.availabilities.forget
+        return Connections(self.registry, self.integrations, self.vault, self.http, tokens, changed)
 
     @cached_property
     def availabilities(self) -> Availabilities:

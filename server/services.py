@@ -1,5 +1,6 @@
 """The gRPC port of a house: which services it offers and what is noted of each call."""
 
+from datetime import UTC, datetime
 from types import ModuleType
 
 from google.protobuf.descriptor import ServiceDescriptor
@@ -74,21 +75,20 @@ def bot_door(house: House) -> BotDoor | None:
 
 def _auditor(log: AuditLog) -> Audit:
     async def audit(call: CallInfo) -> None:
-        run_id, step_path = call.run
         await log.add(
             AuditEntry(
-                caller=call.caller.name,
-                operation=call.operation,
-                outcome=call.outcome,
-                reason=call.reason,
-                tenant=call.tenant,
-                actor=call.actor,
-                peer=call.peer,
-                action=call.action,
-                action_version=call.version,
-                execution_id=call.execution,
-                run_id=run_id,
-                step_path=step_path,
+                datetime.now(UTC),
+                call.caller.name,
+                call.operation,
+                call.outcome,
+                call.reason,
+                call.tenant,
+                call.actor,
+                call.peer,
+                call.action,
+                call.version,
+                call.execution,
+                *call.run,
             )
         )
 

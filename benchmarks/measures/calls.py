@@ -96,11 +96,11 @@ def execution(server: Server, action: str, message: object, *, keyed: bool = Tru
 def floor_of(
     stage: Stage, method: str, ours: Contender, name: str = "floor", request: bytes | None = None
 ) -> Contender:
-    """Returns a floor that answers the bytes that ours answers, to the request that ours gets."""
+    """Returns a floor that answers the bytes that ours answers, to the request and the metadata that ours gets."""
     keep = Contender(name, stage.floor, "/floor/Keep", [answer_of(stage, ours)])
     answer_of(stage, keep)
     requests = ours.requests if request is None else [request]
-    return Contender(name, stage.floor, f"/floor/{method}", requests, ours.keyed and request is None)
+    return Contender(name, stage.floor, f"/floor/{method}", requests, ours.keyed and request is None, ours.api_key)
 
 
 def throughput(series: Series, name: str, floor: str = "floor", *, goal: float | None = None, note: str = "") -> Figure:

@@ -18,6 +18,7 @@ from server.contract.printing import print_key, value_printer
 from server.contract.shapes import entry_value, is_map, is_secret, is_well_known
 
 SCHEME: Final = "sha256-v1"
+_write: Final = json.JSONEncoder(sort_keys=True, ensure_ascii=False, separators=(",", ":")).encode
 KeyedHash = Callable[[bytes], bytes]
 
 
@@ -44,7 +45,7 @@ def fingerprint(
 
 
 def _canonical(value: Any) -> bytes:
-    return json.dumps(value, sort_keys=True, ensure_ascii=False, separators=(",", ":")).encode()
+    return _write(value).encode()
 
 
 def _members(message: Message, keyed_hash: KeyedHash) -> dict[str, Any]:

@@ -21,8 +21,7 @@ from server.contract.scalars import BAD
 from server.contract.secrets import masked_json, secret_values
 from server.contract.shapes import type_of
 from server.contract.validation import violations_of
-from server.contract.wellknown import struct_to_python
-from server.contract.wellknown import to_struct as _struct_of
+from server.contract.wellknown import fill_struct, struct_to_python
 from server.contract.wire import strangeness
 
 __all__ = [
@@ -30,6 +29,7 @@ __all__ = [
     "Violation",
     "apply_defaults",
     "cut",
+    "fill_struct",
     "fingerprint",
     "masked_json",
     "parse_bytes",
@@ -127,5 +127,6 @@ def to_struct(message: Message) -> Struct:
     Raises:
         ValueError: As `to_json`.
     """
-    struct: Struct = _struct_of(to_json(message), "", [])
+    struct = Struct()
+    fill_struct(struct, to_json(message))
     return struct

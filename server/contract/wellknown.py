@@ -6,7 +6,7 @@ Timestamps are RFC 3339 with an upper-case `T` and `Z` or an offset; durations a
 
 import re
 from calendar import timegm
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import datetime
 from typing import Any, Final
 
@@ -154,6 +154,31 @@ def value_to_python(value: struct_pb2.Value, path: str, errors: list[Violation])
     if kind == "null_value":
         return None
     return refuse(errors, path, "has no value at all", "json.type") if kind is None else getattr(value, kind)
+
+
+def fill_struct(struct: struct_pb2.Struct, value: Mapping[str, Any]) -> None:
+    """Puts the members of a JSON object, as printed or stored, into a Struct, without making messages for them."""
+    struct.SetInParent()
+    fields = struct.fields
+    for name, item in value.items():
+        _fill_value(fields[name], item)
+
+
+def _fill_value(target: struct_pb2.Value, item: Any) -> None:
+    if isinstance(item, str):
+        target.string_value = item
+    elif isinstance(item, Mapping):
+        fill_struct(target.struct_value, item)
+    elif isinstance(item, list):
+        target.list_value.SetInParent()
+        for one in item:
+            _fill_value(target.list_value.values.add(), one)
+    elif isinstance(item, bool):
+        target.bool_value = item
+    elif item is None:
+        target.null_value = struct_pb2.NULL_VALUE
+    else:
+        target.number_value = item + 0.0  # -0 becomes 0
 
 
 def print_value(value: struct_pb2.Value) -> Any:

@@ -1,17 +1,14 @@
 """From records and outcomes to the Execution that a caller sees."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any
 
 from google.protobuf.json_format import ParseDict
 from google.protobuf.message import Message
-from google.protobuf.struct_pb2 import Struct
 from google.protobuf.timestamp_pb2 import Timestamp
 
 from server.contract.definitions import ActionDefinition
-from server.contract.payload import to_struct
+from server.contract.payload import fill_struct, to_json
 from server.core.calls import Call
 from server.core.records import Outcome, Record, State, failure_from_json
 from server.gen.patchbay.v1 import executor_pb2, failure_pb2
@@ -85,7 +82,7 @@ def recorded(
         execution.run.attempt = record.engine_attempt
     _set_result(execution, record, action, typed=typed)
     if with_input and record.input is not None:
-        execution.input.CopyFrom(_struct(record.input))
+        fill_struct(execution.input, record.input)
     if record.budget_wait:
         execution.budget_wait.FromMilliseconds(round(record.budget_wait * 1000))
     _set_times(execution, times_of(record))
@@ -106,7 +103,7 @@ def _set_result(execution: Execution, record: Record, action: ActionDefinition |
         message = ParseDict(dict(record.output), action.output.message_class(), ignore_unknown_fields=True)
         _set_output(execution, message, typed=True)
     elif record.output is not None:
-        execution.output.json.CopyFrom(_struct(record.output))
+        fill_struct(execution.output.json, record.output)
     for warning in record.warnings:
         execution.warnings.add(**warning)
     if record.resolution is not None:
@@ -129,7 +126,7 @@ def _set_output(execution: Execution, output: Message, *, typed: bool) -> None:
     if typed:
         execution.output.proto = output.SerializeToString(deterministic=True)
     else:
-        execution.output.json.CopyFrom(to_struct(output))
+        fill_struct(execution.output.json, to_json(output))
 
 
 def _set_times(execution: Execution, times: Times) -> None:
@@ -148,7 +145,3 @@ def _set_time(timestamp: Timestamp, time: datetime) -> None:
     since = time - _EPOCH
     timestamp.seconds = since.days * 86_400 + since.seconds
     timestamp.nanos = since.microseconds * 1_000
-
-
-def _struct(value: Mapping[str, Any]) -> Struct:
-    return ParseDict(dict(value), Struct())

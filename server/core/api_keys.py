@@ -51,11 +51,16 @@ class ApiKey:
 
     def caller(self, peer: str, now: datetime) -> Caller:
         """Returns the key's caller; raises Refusal CREDENTIALS_REVOKED or CREDENTIALS_EXPIRED."""
+        caller = Caller(name=f"key:{self.id}", tenants=self.tenants, permissions=self.permissions, peer=peer)
+        return self.admit(caller, now)
+
+    def admit(self, caller: Caller, now: datetime) -> Caller:
+        """Returns a caller of this key; raises Refusal CREDENTIALS_REVOKED or CREDENTIALS_EXPIRED."""
         if self.revoked_at is not None:
             raise Refusal("CREDENTIALS_REVOKED", "The API key was revoked.")
         if self.expires_at is not None and self.expires_at <= now:
             raise Refusal("CREDENTIALS_EXPIRED", "The API key has ended.")
-        return Caller(name=f"key:{self.id}", tenants=self.tenants, permissions=self.permissions, peer=peer)
+        return caller
 
 
 class ApiKeys(Protocol):

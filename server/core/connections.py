@@ -6,7 +6,7 @@ accepts them are they stored, in one transaction. What it refuses leaves nothing
 connection stays as it is.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Final, NoReturn
 from uuid import uuid4
@@ -52,6 +52,8 @@ class Connections:
         vault: Encrypts their settings.
         http: Where vendor clients get their HTTP client from.
         tokens: The tokens of stored connections.
+        changed: Told of a tenant whose connections were changed here, before its caller is: what this process keeps
+            about them must not be older than what it has just answered.
     """
 
     def __init__(
@@ -61,7 +63,9 @@ class Connections:
         vault: Vault,
         http: HttpPool,
         tokens: ConnectionTokens,
+        changed: Callable[[str], None] | None = None,
     ) -> None:
+        self._changed = changed
         self._registry = registry
         self._store = store
         self._vault = vault
@@ -145,7 +149,7 @@ class Connections:
         tokens = MemoryTokens()
         await ask_vendor(self._clients, module, candidate, message, patience, tokens)
         stored = await self._store.save(self._accepted(candidate, message, tokens.stored))
-        self.forget(tenant)
+        self._tell(tenant)
         return stored
 
     def _accepted(self, candidate: StoredConnection, message: Message, tokens: TokenSet | None) -> AcceptedConnection:
@@ -211,8 +215,13 @@ class Connections:
         if connection is None:
             self._module(provider)
             _unknown(provider)
-        self.forget(tenant)
+        self._tell(tenant)
         return connection
+
+    def _tell(self, tenant: str) -> None:
+        self.forget(tenant)
+        if self._changed is not None:
+            self._changed(tenant)
 
     def _module(self, provider: str) -> RegisteredModule:
         module = self._registry.provider(provider)

@@ -6,7 +6,8 @@
 3. A READ action runs at once and is recorded afterwards, in a batch (rule 11).
 4. Any other action claims its key. The claim is granted, or the key is known: then the call replays the record,
    follows the running execution, or takes over what another server left (`decisions`).
-5. A granted claim runs in a task of its own (`running`): budget, egress and send mark happen inside the HTTP client.
+5. A granted claim runs on in the task that claimed it (`running`): budget, egress and send mark happen inside the HTTP
+   client.
 6. The caller waits for the outcome until its deadline, then gets the execution as RUNNING; it reads the result later
    by its key.
 """
@@ -65,14 +66,14 @@ class Executor:
         self._keyed_hash = keyed_hash
         self._max_running = max_running
         self._active = 0
-        self._beginnings: set[asyncio.Task[Run | Record]] = set()
+        self._tasks: set[asyncio.Task[Ended | None]] = set()
         self.draining = False
         self.claims = OwnClaims()
 
     @property
     def busy(self) -> bool:
         """True while a call is answered, a claim is on its way or an execution runs."""
-        return bool(self._active or self._beginnings or self._runner.running)
+        return bool(self._active or self._tasks)
 
     async def execute(self, call: Call) -> Execution:
         """Executes one call. Raises Refusal when the call itself is not processed."""
@@ -154,17 +155,35 @@ class Executor:
 
     async def _begun(self, checked: Checked, connection: ActiveConnection | None, claim: NewClaim) -> Run | Record:
         """Claims and starts, also when the caller leaves meanwhile: what was claimed is run (rule 9)."""
-        beginning = asyncio.create_task(self._begin(checked, connection, claim))
-        self._beginnings.add(beginning)
-        beginning.add_done_callback(self._beginnings.discard)
-        return await asyncio.shield(beginning)
+        begun: asyncio.Future[Run | Record] = asyncio.get_running_loop().create_future()
+        task = asyncio.create_task(self._begin(checked, connection, claim, begun), name=f"execution {claim.id}")
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+        return await begun
 
-    async def _begin(self, checked: Checked, connection: ActiveConnection | None, claim: NewClaim) -> Run | Record:
-        granted, known = await self._claim(checked, claim)
-        if granted is not None:
-            return self._runner.start(checked, connection, granted, sent=claim.sent)
-        assert known is not None  # noqa: S101 - the store returns one of the two
-        return known
+    async def _begin(
+        self,
+        checked: Checked,
+        connection: ActiveConnection | None,
+        claim: NewClaim,
+        begun: "asyncio.Future[Run | Record]",
+    ) -> Ended | None:
+        """Claims and, when that is granted, runs. Tells `begun` what the caller has to wait for or to answer from."""
+        try:
+            granted, known = await self._claim(checked, claim)
+        except asyncio.CancelledError:
+            begun.cancel()
+            raise
+        except Exception as error:  # noqa: BLE001 - it is the caller's
+            if not begun.done():
+                begun.set_exception(error)
+            return None
+        run = None if granted is None else self._runner.admit(checked, connection, granted, sent=claim.sent)
+        first = run or known
+        assert first is not None  # noqa: S101 - the store returns one of the two
+        if not begun.done():
+            begun.set_result(first)
+        return None if run is None else await self._runner.carry_out(run, connection)
 
     async def _claim(self, checked: Checked, claim: NewClaim) -> tuple[Claimed | None, Record | None]:
         """Claims, again while the database is away: a grant whose answer was lost is recognized."""
@@ -218,6 +237,7 @@ class Executor:
         if not done:
             return _running(run)
         ended, claimed, checked = run.task.result(), run.claimed, run.checked
+        assert ended is not None  # noqa: S101 - what was claimed comes to an end
         record = await self._stores.invocations.get(claimed.tenant, claimed.id) if ended.superseded else None
         if record is None:
             return _ended(ended)

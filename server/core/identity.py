@@ -9,7 +9,7 @@ from time import monotonic
 from typing import Final, Literal, NoReturn
 
 from server.core.addresses import is_loopback_target
-from server.core.api_keys import PREFIX, ApiKey, ApiKeys, split_token
+from server.core.api_keys import PREFIX, ApiKey, ApiKeys, hash_secret, split_token
 from server.core.caller import Caller
 from server.core.jwt import JwtVerifier
 from server.core.refusals import Refusal
@@ -31,6 +31,14 @@ class _Kept:
     until: float
 
 
+@dataclass(frozen=True, slots=True)
+class _Verified:
+    """What was presented opened a kept key. Counts while that is the one that is kept."""
+
+    by: _Kept
+    caller: Caller
+
+
 class Authenticator:
     """Authenticates calls.
 
@@ -38,8 +46,8 @@ class Authenticator:
     while the server listens on loopback only and neither a key was ever made nor an issuer of tokens is
     configured: then it is the caller `local`, who may do everything.
 
-    Verified keys are kept in memory for up to 30 s; `forget` drops them earlier. Their end is checked by the
-    clock on every call.
+    Verified keys are kept in memory for up to 30 s, without their secrets; `forget` drops them earlier. Their end is
+    checked by the clock on every call.
 
     Args:
         keys: Where keys are stored.
@@ -64,6 +72,7 @@ class Authenticator:
         self._may_be_open = mode == "auto" and tokens is None and bool(listen) and all(map(is_loopback_target, listen))
         self._open_until = 0.0
         self._kept: OrderedDict[str, _Kept] = OrderedDict()
+        self._verified: dict[tuple[bytes, str], _Verified] = {}
         self._epoch = 0
         self._lookups = asyncio.Semaphore(_LOOKUPS_AT_ONCE)
 
@@ -120,16 +129,24 @@ class Authenticator:
         return True
 
     async def _with_key(self, token: str, peer: str) -> Caller:
+        presented = (hash_secret(token), peer)
+        verified = self._verified.get(presented)
+        if verified is not None and self._recall(verified.by.key.id) is verified.by:
+            return verified.by.key.admit(verified.caller, self._clock())
         parts = split_token(token)
         if parts is None:
             _refuse()
         key_id, secret = parts
-        key = await self._key(key_id)
-        if key is None or not key.opened_by(secret):
+        kept = await self._key(key_id)
+        if kept is None or not kept.key.opened_by(secret):
             _refuse()
-        return key.caller(peer, self._clock())
+        caller = kept.key.caller(peer, self._clock())
+        if len(self._verified) >= _KEPT_KEYS:
+            self._verified.clear()
+        self._verified[presented] = _Verified(kept, caller)
+        return caller
 
-    async def _key(self, key_id: str) -> ApiKey | None:
+    async def _key(self, key_id: str) -> _Kept | None:
         if (known := self._recall(key_id)) is not None:
             return known
         async with self._lookups:  # made-up keys must not take every connection of the pool
@@ -137,15 +154,18 @@ class Authenticator:
                 return known
             epoch = self._epoch
             key = await self._keys.find(key_id)
-        if key is not None and epoch == self._epoch:
-            self._kept[key_id] = _Kept(key, monotonic() + _KEPT_SECONDS)
+        if key is None:
+            return None
+        kept = _Kept(key, monotonic() + _KEPT_SECONDS)
+        if epoch == self._epoch:
+            self._kept[key_id] = kept
             while len(self._kept) > _KEPT_KEYS:
                 self._kept.popitem(last=False)
-        return key
+        return kept
 
-    def _recall(self, key_id: str) -> ApiKey | None:
+    def _recall(self, key_id: str) -> _Kept | None:
         kept = self._kept.get(key_id)
-        return kept.key if kept is not None and monotonic() < kept.until else None
+        return kept if kept is not None and monotonic() < kept.until else None
 
 
 def _refuse() -> NoReturn:

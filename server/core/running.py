@@ -1,8 +1,8 @@
 """Running a claimed execution to its recorded outcome.
 
-A claimed execution runs in its own task, under the server's deadline: a caller that leaves changes nothing (rule 9).
-The send mark is recorded before the first byte of a write (state machine). The outcome is recorded where owner and
-fence are still ours; otherwise it is kept as late evidence (rule 4).
+A claimed execution runs on in the task that claimed it, under the server's deadline: a caller that leaves changes
+nothing (rule 9). The send mark is recorded before the first byte of a write (state machine). The outcome is recorded
+where owner and fence are still ours; otherwise it is kept as late evidence (rule 4).
 """
 
 import asyncio
@@ -38,9 +38,11 @@ class Run:
     scope: CallScope
     sent_at: datetime | None
     cancelled: bool = False
+    interrupted: bool = False
     work: "asyncio.Future[Any] | None" = None
     """The part that may be stopped while nothing was sent; recording is never stopped."""
-    task: "asyncio.Task[Ended] | None" = field(default=None)
+    task: "asyncio.Task[Ended | None] | None" = field(default=None)
+    """Where it runs. Comes to how it ended."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,8 +70,8 @@ class Runner:
         """Runs by execution id."""
         return self._runs
 
-    def start(self, checked: Checked, connection: ActiveConnection | None, claimed: Claimed, *, sent: bool) -> Run:
-        """Starts running a claimed execution. `sent`: the claim carries the send mark already."""
+    def admit(self, checked: Checked, connection: ActiveConnection | None, claimed: Claimed, *, sent: bool) -> Run:
+        """Registers a claimed execution, to be run in the current task. `sent`: the claim carries the send mark."""
         scope = self._handling.scope(checked, connection, sent=sent)
         run = Run(checked, claimed, scope, claimed.started_at if sent else None)
 
@@ -78,7 +80,8 @@ class Runner:
 
         scope.mark_sent = mark_sent
         self._runs[claimed.id] = run
-        run.task = asyncio.create_task(self._run(run, connection), name=f"execution {claimed.id}")
+        run.task = asyncio.current_task()
+        assert run.task is not None  # noqa: S101 - an executor runs in tasks
         run.task.add_done_callback(lambda _: self._ended(run))
         return run
 
@@ -98,19 +101,31 @@ class Runner:
     def interrupt(run: Run) -> None:
         """Stops a run that has sent nothing, because the server stops; one that has sent is left to others."""
         if run.work is not None and not run.scope.sent:
+            run.interrupted = True
             run.work.cancel()
 
-    async def _run(self, run: Run, connection: ActiveConnection | None) -> Ended:
+    async def carry_out(self, run: Run, connection: ActiveConnection | None) -> Ended:
+        """Runs what was admitted to its recorded outcome."""
         if run.cancelled:
             return await self._record(run, _interrupted(run))
         if run.checked.action.transactional:
             return await self._run_local(run, connection)
-        claimed = run.claimed
-        run.work = work = asyncio.ensure_future(
-            self._handling.handle(run.checked, connection, claimed.id, claimed.attempt, run.scope)
-        )
-        await asyncio.wait({work})
-        return await self._record(run, _interrupted(run) if work.cancelled() else work.result())
+        return await self._record(run, await self._handled(run, connection))
+
+    async def _handled(self, run: Run, connection: ActiveConnection | None) -> Result:
+        claimed, task = run.claimed, asyncio.current_task()
+        assert task is not None  # noqa: S101 - an executor runs in tasks
+        run.work = task
+        try:
+            result = await self._handling.handle(run.checked, connection, claimed.id, claimed.attempt, run.scope)
+        except asyncio.CancelledError:
+            result = _interrupted(run)
+        run.work = None
+        if task.cancelling() and not run.interrupted:
+            raise asyncio.CancelledError  # the whole process is taken down, not this execution
+        while task.cancelling():
+            task.uncancel()
+        return result
 
     async def _run_local(self, run: Run, connection: ActiveConnection | None) -> Ended:
         """Effect, record and completion in one transaction (rule 16)."""

@@ -11,13 +11,15 @@ import re
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Any, Protocol
 
 import grpc
 import structlog
 from google.protobuf import message_factory
 from google.protobuf.descriptor import MethodDescriptor, ServiceDescriptor
-from google.protobuf.message import Message
+from google.protobuf.descriptor_pb2 import MethodOptions
+from google.protobuf.message import DecodeError, Message
 
 from server.contract.payload import violations_of
 from server.core.caller import Caller
@@ -28,6 +30,7 @@ from server.sdk.context import Deadline
 
 _log = structlog.get_logger(__name__)
 _PAYLOADS = frozenset({"Struct", "Payload"})
+_QUESTIONS_KEPT, _SHORT_QUESTION = 1024, 256
 Context = grpc.aio.ServicerContext[Any, Any]
 
 
@@ -112,22 +115,48 @@ def handlers(service: ServiceDescriptor, servicer: object, gate: Gatekeeper) -> 
 
 def _method(method: MethodDescriptor, servicer: object, gate: Gatekeeper) -> grpc.RpcMethodHandler[Any, Any]:
     function = getattr(servicer, snake_case(method.name))
-    parse = message_factory.GetMessageClass(method.input_type).FromString
     operation = f"{method.containing_service.full_name}/{method.name}"
     if method.server_streaming:
-        return grpc.unary_stream_rpc_method_handler(_streaming(operation, function, gate), parse, _serialize)
-    return grpc.unary_unary_rpc_method_handler(_unary(operation, function, gate), parse, _serialize)
+        return grpc.unary_stream_rpc_method_handler(
+            _streaming(operation, function, gate, _reader(method)), None, _bytes
+        )
+    return grpc.unary_unary_rpc_method_handler(_unary(operation, function, gate, _reader(method)), None, _bytes)
+
+
+Read = Callable[[bytes], Message]
+
+
+def _reader(method: MethodDescriptor) -> Read:
+    """Returns what parses and checks a request; raises Refusal.
+
+    Short questions that are asked again and again, in the same bytes, are read once: no servicer changes a request.
+    What may hold an input, with its secrets, is not kept.
+    """
+    kind = message_factory.GetMessageClass(method.input_type)
+
+    def read(data: bytes) -> Message:
+        try:
+            request = kind.FromString(data)
+        except DecodeError:
+            raise Refusal("INPUT_INVALID", f"The request is no serialized {method.input_type.full_name}.") from None
+        check(request)
+        return request
+
+    asks = method.GetOptions().idempotency_level == MethodOptions.NO_SIDE_EFFECTS
+    if not asks or any(field.message_type is not None for field in method.input_type.fields):
+        return read
+    known = lru_cache(maxsize=_QUESTIONS_KEPT)(read)
+    return lambda data: known(data) if len(data) <= _SHORT_QUESTION else read(data)
 
 
 def _unary(
-    operation: str, function: Callable[[Any, CallInfo], Awaitable[Message | bytes]], gate: Gatekeeper
-) -> Callable[[Message, Context], Awaitable[Message | bytes | None]]:
-    async def serve(request: Message, context: Context) -> Message | bytes | None:
+    operation: str, function: Callable[[Any, CallInfo], Awaitable[Message | bytes]], gate: Gatekeeper, read: Read
+) -> Callable[[bytes, Context], Awaitable[Message | bytes | None]]:
+    async def serve(data: bytes, context: Context) -> Message | bytes | None:
         call: CallInfo | None = None
         try:
             call = await gate.open(operation, context)
-            check(request)
-            answer = await function(request, call)
+            answer = await function(read(data), call)
         except asyncio.CancelledError:  # the client has left; what it began goes on
             await gate.left(call)
             raise
@@ -141,14 +170,13 @@ def _unary(
 
 
 def _streaming(
-    operation: str, function: Callable[[Any, CallInfo], AsyncGenerator[Message, None]], gate: Gatekeeper
-) -> Callable[[Message, Context], AsyncIterator[Message]]:
-    async def serve(request: Message, context: Context) -> AsyncIterator[Message]:
+    operation: str, function: Callable[[Any, CallInfo], AsyncGenerator[Message, None]], gate: Gatekeeper, read: Read
+) -> Callable[[bytes, Context], AsyncIterator[Message]]:
+    async def serve(data: bytes, context: Context) -> AsyncIterator[Message]:
         call: CallInfo | None = None
         try:
             call = await gate.open(operation, context)
-            check(request)
-            async with aclosing(function(request, call)) as answers:
+            async with aclosing(function(read(data), call)) as answers:
                 async for answer in answers:
                     yield answer
         except (asyncio.CancelledError, GeneratorExit):  # the usual end
@@ -187,7 +215,7 @@ def snake_case(name: str) -> str:
     return re.sub(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])", "_", name).lower()
 
 
-def _serialize(answer: Message | bytes) -> bytes:
+def _bytes(answer: Message | bytes) -> bytes:
     return answer if isinstance(answer, bytes) else answer.SerializeToString()
 
 

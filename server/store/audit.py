@@ -1,9 +1,10 @@
 """Who did what, for whom, from where: table `audit_log`, written in batches off the path of the call."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass, field
-from datetime import UTC, datetime
-from typing import Any, Final
+import json
+from collections.abc import Iterable, Sequence
+from datetime import datetime
+from itertools import count
+from typing import Any, Final, NamedTuple
 from uuid import UUID, uuid4
 
 from server.store.batch import Batcher
@@ -14,28 +15,27 @@ NO_TENANT: Final = str(UUID(int=0))
 _PRUNED_AT_ONCE: Final = 5_000
 
 _COLUMNS: Final = (
-    ("tenant", "uuid"),
     ("at", "timestamptz"),
     ("caller", "text"),
+    ("operation", "text"),
+    ("outcome", "text"),
+    ("reason", "text"),
+    ("tenant", "uuid"),
     ("actor", "text"),
     ("peer", "text"),
-    ("operation", "text"),
     ("action", "text"),
     ("action_version", "int"),
     ("execution_id", "uuid"),
     ("run_id", "text"),
     ("step_path", "text"),
-    ("outcome", "text"),
-    ("reason", "text"),
 )
+_NAMES: Final = tuple(name for name, _ in _COLUMNS)
 _INSERT: Final = """
     WITH batch AS (INSERT INTO audit_batches (batch) VALUES ($1) ON CONFLICT DO NOTHING RETURNING 1)
     INSERT INTO audit_log ({names})
-    SELECT * FROM unnest({arrays}) WHERE EXISTS (SELECT FROM batch)
-""".format(
-    names=", ".join(name for name, _ in _COLUMNS),
-    arrays=", ".join(f"${number}::{kind}[]" for number, (_, kind) in enumerate(_COLUMNS, 2)),
-)
+    SELECT * FROM json_to_recordset($2) AS entry ({columns}) WHERE EXISTS (SELECT FROM batch)
+""".format(names=", ".join(_NAMES), columns=", ".join(f"{name} {kind}" for name, kind in _COLUMNS))
+"""One text for all entries: making arrays of their columns would cost the server more than all else about them."""
 _PRUNE: Final = """
     DELETE FROM audit_log WHERE (tenant, id) IN (
         SELECT tenant, id FROM audit_log WHERE at < $1 ORDER BY at LIMIT $2)
@@ -43,11 +43,11 @@ _PRUNE: Final = """
 _PRUNE_BATCHES: Final = "DELETE FROM audit_batches WHERE at < now() - interval '1 day'"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class AuditEntry:
+class AuditEntry(NamedTuple):
     """One call.
 
     Attributes:
+        at: When it was over.
         caller: As in `Caller.name`.
         operation: Full name of the rpc, such as `patchbay.v1.ActionExecutor/ExecuteAction`.
         outcome: `OK`, the state of the execution, `REFUSED` or `ERROR`.
@@ -60,9 +60,9 @@ class AuditEntry:
         execution_id: Id of the execution; kept only when it is a UUID.
         run_id: Run of the engine.
         step_path: Step in the run.
-        at: When the call was over.
     """
 
+    at: datetime
     caller: str
     operation: str
     outcome: str
@@ -75,9 +75,6 @@ class AuditEntry:
     execution_id: str = ""
     run_id: str = ""
     step_path: str = ""
-    at: datetime = field(default_factory=lambda: datetime.now(UTC))
-    entry: UUID = field(default_factory=uuid4, repr=False)
-    """Names the batch that begins with this entry."""
 
 
 class AuditLog:
@@ -85,11 +82,13 @@ class AuditLog:
 
     def __init__(self, database: Database, *, max_items: int = 200, max_wait: float = 0.2) -> None:
         self._database = database
+        self._series = uuid4()
+        self._numbers = count()
         self._batcher = Batcher(self._insert, name="audit", max_items=max_items, max_wait=max_wait)
 
     async def add(self, entry: AuditEntry) -> None:
         """Queues an entry; waits only when PostgreSQL has been unable to take any for long."""
-        await self._batcher.add(entry)
+        await self._batcher.add((next(self._numbers), entry))
 
     async def flush(self) -> None:
         """Returns when every entry that was added is written."""
@@ -113,23 +112,35 @@ class AuditLog:
             await connection.execute(_PRUNE_BATCHES)
         return pruned
 
-    async def _insert(self, entries: Sequence[AuditEntry]) -> None:
-        columns = [[_value(entry, name) for entry in entries] for name, _ in _COLUMNS]
+    async def _insert(self, numbered: Sequence[tuple[int, AuditEntry]]) -> None:
+        # A batch that is sent again, or half of one, begins with the same entry.
+        batch = UUID(int=self._series.int ^ numbered[0][0])
         async with self._database.system() as connection:
-            await connection.execute(_INSERT, entries[0].entry, *columns)
+            await connection.execute(_INSERT, batch, _as_json(entry for _, entry in numbered))
 
 
-def _value(entry: AuditEntry, name: str) -> Any:
-    value = getattr(entry, name)
-    if name == "tenant":
-        return value or NO_TENANT
-    if name == "execution_id":
-        return _uuid(value)
+def _as_json(entries: Iterable[AuditEntry]) -> str:
+    rows = [_row(entry) for entry in entries]
+    told = json.dumps(rows, ensure_ascii=False)
+    if told.isascii() and "\\u0000" not in told:
+        return told
+    return json.dumps([{name: _storable(value) for name, value in row.items()} for row in rows], ensure_ascii=False)
+
+
+def _row(entry: AuditEntry) -> dict[str, Any]:
+    row: dict[str, Any] = dict(zip(_NAMES, entry, strict=True))
+    row["at"] = entry.at.isoformat()
+    row["tenant"] = entry.tenant or NO_TENANT
+    row["execution_id"] = _uuid(entry.execution_id)
+    return row
+
+
+def _storable(value: Any) -> Any:
     return storable(value) if isinstance(value, str) else value
 
 
-def _uuid(text: str) -> UUID | None:
+def _uuid(text: str) -> str | None:
     try:
-        return UUID(text) if text else None
+        return str(UUID(text)) if text else None
     except ValueError:
         return None

@@ -48,7 +48,7 @@ class Batcher(Generic[T]):
         self._name = name
         self._max_items = max_items
         self._max_wait = max_wait
-        self._room = asyncio.Semaphore(capacity)
+        self._capacity = capacity
         self._items: deque[T] = deque()
         self._added = 0
         self._settled = 0
@@ -61,7 +61,9 @@ class Batcher(Generic[T]):
 
     async def add(self, item: T) -> None:
         """Queues an item; returns at once unless `capacity` items are unwritten."""
-        await self._room.acquire()
+        while self._added - self._settled >= self._capacity:
+            async with self._progress:
+                await self._progress.wait()
         if self._task is None:
             self._task = asyncio.create_task(self._run(), name=f"batcher {self._name}")
         self._items.append(item)
@@ -99,8 +101,6 @@ class Batcher(Generic[T]):
             batch = self._take()
             await self._deliver(batch)
             self._settled += len(batch)
-            for _ in batch:
-                self._room.release()
             async with self._progress:
                 self._progress.notify_all()
 

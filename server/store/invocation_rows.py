@@ -49,7 +49,7 @@ LIST = f"""
 """
 ABANDONED = f"""
     SELECT {_COLUMNS}, NULL AS input_json, NULL AS output_json {_FROM}
-    WHERE i.status = 'RUNNING' AND (
+    WHERE i.status = 'RUNNING' AND i.completed_at IS NULL AND (
         i.lease_owner <> $1
             AND i.lease_owner NOT IN (SELECT owner FROM server_leases WHERE expires_at > clock_timestamp())
         OR (i.lease_owner = $1 AND i.invocation_id <> ALL($2::uuid[])

@@ -16,6 +16,7 @@ from server.core.records import Claimed, NewClaim, Outcome, Record, State, failu
 from server.sdk.context import LocalTransaction
 from server.store import invocation_rows as rows
 from server.store.database import Connection, Database
+from server.store.together import Together
 
 _CLAIM = """
     INSERT INTO workflow_action_invocations (
@@ -25,7 +26,7 @@ _CLAIM = """
     VALUES ($1, $2, $3, $4, $5, $6, 'RUNNING', $7, $8, $9, $10, $11, $12, $13, $14, $15, $16,
         CASE WHEN $17 THEN now() END, CASE WHEN $17 THEN now() END)
     ON CONFLICT (tenant, idempotency_key) DO NOTHING
-    RETURNING created_at, started_at
+    RETURNING idempotency_key, created_at, started_at
 """
 _CLAIM_AGAIN = """
     UPDATE workflow_action_invocations SET
@@ -38,27 +39,22 @@ _CLAIM_AGAIN = """
     WHERE tenant = $1 AND invocation_id = $2
     RETURNING created_at, started_at, fence, attempt
 """
-_MARK_SENT = """
+_OURS = "tenant = $1 AND invocation_id = $2 AND lease_owner = $3 AND fence = $4 AND status = 'RUNNING'"
+_MARK = """
     UPDATE workflow_action_invocations
     SET sent_at = now(), first_sent_at = coalesce(first_sent_at, now()), evidence = $5
-    WHERE tenant = $1 AND invocation_id = $2 AND lease_owner = $3 AND fence = $4 AND status = 'RUNNING'
-        AND cancel_requested_at IS NULL
-    RETURNING sent_at
+    WHERE {which}
+    RETURNING invocation_id::text, sent_at
 """
 _OUTCOME = """
     status = $5, output_json = $6, failure = $7, warnings = $8, claimable = $9,
     budget_wait = greatest(budget_wait, $10), evidence = coalesce($11, evidence), completed_at = clock_timestamp(),
     next_probe_at = CASE WHEN $5 = 'UNKNOWN' THEN clock_timestamp() + interval '1 second' END
 """
-COMPLETE = f"""
-    UPDATE workflow_action_invocations SET {_OUTCOME}
-    WHERE tenant = $1 AND invocation_id = $2 AND lease_owner = $3 AND fence = $4 AND status = 'RUNNING'
-    RETURNING completed_at
+_COMPLETE = f"""
+    UPDATE workflow_action_invocations SET {_OUTCOME} WHERE {{which}} RETURNING invocation_id::text, completed_at
 """
-TAKE_OVER = f"""
-    UPDATE workflow_action_invocations SET {_OUTCOME}, lease_owner = NULL
-    WHERE tenant = $1 AND invocation_id = $2 AND lease_owner = $3 AND fence = $4 AND status = 'RUNNING'
-"""
+TAKE_OVER = f"UPDATE workflow_action_invocations SET {_OUTCOME}, lease_owner = NULL WHERE {_OURS}"
 """As COMPLETE, in place of an owner that is gone. Its own answer, should it come after all, then finds itself late."""
 _SETTLE = f"""
     UPDATE workflow_action_invocations SET {_OUTCOME}, resolution = $12
@@ -66,6 +62,18 @@ _SETTLE = f"""
         AND status = 'UNKNOWN'
 """
 
+
+def _unlocked(condition: str) -> str:
+    """Returns a condition for the row that fulfils one, unless somebody has locked it."""
+    row = f"SELECT invocation_id FROM workflow_action_invocations WHERE {condition} FOR UPDATE SKIP LOCKED"
+    return f"tenant = $1 AND invocation_id = ({row})"
+
+
+_TO_MARK = f"{_OURS} AND cancel_requested_at IS NULL"
+MARK_SENT, MARK_UNLOCKED = _MARK.format(which=_TO_MARK), _MARK.format(which=_unlocked(_TO_MARK))
+COMPLETE, COMPLETE_UNLOCKED = _COMPLETE.format(which=_OURS), _COMPLETE.format(which=_unlocked(_OURS))
+
+_dump = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
 LocalWork = Callable[[LocalTransaction], Awaitable[Outcome]]
 
 
@@ -74,29 +82,29 @@ class Invocations:
 
     def __init__(self, database: Database) -> None:
         self._database = database
+        self._claims = Together(database, _CLAIM)
+        self._marks = Together(database, MARK_SENT, unlocked=MARK_UNLOCKED)
+        self._completions = Together(database, COMPLETE, unlocked=COMPLETE_UNLOCKED)
 
     async def claim(self, claim: NewClaim, decide: Decide) -> tuple[Claimed | None, Record | None]:
         """Claims a key, or returns its record when `decide` says that it is to be answered or followed."""
-        async with self._database.tenant(claim.tenant) as connection:
-            while True:
-                row = await connection.fetchrow(_CLAIM, *_claim_arguments(claim))
-                if row is not None:
-                    return _claimed(claim, claim.id, 1, 1, row["created_at"], row["started_at"]), None
+        while True:
+            row = await self._claims.run(claim.key, _claim_arguments(claim))
+            if row is not None:
+                return _claimed(claim, claim.id, 1, 1, row["created_at"], row["started_at"]), None
+            async with self._database.tenant(claim.tenant) as connection:
                 if (answer := await _claim_known(connection, claim, decide)) is not None:
                     return answer
 
     async def mark_sent(self, claimed: Claimed, evidence: Mapping[str, str]) -> datetime | None:
         """Records the send mark and returns its time; None when the claim is lost or was cancelled."""
-        async with self._database.tenant(claimed.tenant) as connection:
-            time: datetime | None = await connection.fetchval(_MARK_SENT, *_fence(claimed), _dump(evidence))
-            return time
+        row = await self._marks.run(claimed.id, (*_fence(claimed), _dump(evidence)))
+        return None if row is None else row["sent_at"]
 
     async def complete(self, claimed: Claimed, outcome: Outcome) -> datetime | None:
         """Records an outcome where owner and fence are ours and returns its time; None when they are not."""
-        async with self._database.tenant(claimed.tenant) as connection:
-            arguments = (*_fence(claimed), *outcome_arguments(outcome))
-            time: datetime | None = await connection.fetchval(COMPLETE, *arguments)
-            return time
+        row = await self._completions.run(claimed.id, (*_fence(claimed), *outcome_arguments(outcome)))
+        return None if row is None else row["completed_at"]
 
     async def transact(self, claimed: Claimed, work: LocalWork) -> Outcome | None:
         """Runs local work and records its outcome in one transaction; None when the claim is not ours any more."""
@@ -105,8 +113,9 @@ class Invocations:
             if not locked:
                 return None
             outcome = await work(_Transaction(connection))
-            time = await connection.fetchval(COMPLETE, *_fence(claimed), *outcome_arguments(outcome))
-            return replace(outcome, completed_at=time)
+            row = await connection.fetchrow(COMPLETE, *_fence(claimed), *outcome_arguments(outcome))
+            assert row is not None  # noqa: S101 - the row is locked
+            return replace(outcome, completed_at=row["completed_at"])
 
     async def keep_late(self, claimed: Claimed, outcome: Outcome) -> Record | None:
         """Keeps an answer that came after the claim was lost; returns the record as it stands."""
@@ -249,7 +258,3 @@ def outcome_arguments(outcome: Outcome) -> Sequence[Any]:
         outcome.budget_wait,
         _dump(outcome.evidence) if outcome.evidence else None,
     )
-
-
-def _dump(value: object) -> str:
-    return json.dumps(value, ensure_ascii=False, separators=(",", ":"))

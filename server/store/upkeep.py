@@ -16,7 +16,8 @@ _RENEW = """
 """
 _BURY = """
     DELETE FROM server_leases l WHERE l.expires_at < clock_timestamp() - interval '1 hour' AND NOT EXISTS (
-        SELECT FROM workflow_action_invocations i WHERE i.status = 'RUNNING' AND i.lease_owner = l.owner)
+        SELECT FROM workflow_action_invocations i
+        WHERE i.status = 'RUNNING' AND i.completed_at IS NULL AND i.lease_owner = l.owner)
 """
 _INSERT_READS = """
     INSERT INTO workflow_action_invocations (

@@ -106,7 +106,8 @@ async def test_rule_13_a_sweeper_waits_for_the_others_after_an_outage(served: Se
     await served.execute("put", {"name": "a"}, "k")
     async with house.database.system() as connection:
         await connection.execute(
-            "UPDATE workflow_action_invocations SET status = 'RUNNING', lease_owner = gen_random_uuid()"
+            "UPDATE workflow_action_invocations SET status = 'RUNNING', completed_at = NULL,"
+            " lease_owner = gen_random_uuid()"
         )
         house.upkeep._lease = Deadline.after(0.0)
         await house.upkeep.renew()

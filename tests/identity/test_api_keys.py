@@ -86,6 +86,27 @@ async def test_a_key_ends_by_the_clock_although_it_is_in_memory(keys: ApiKeyRows
     assert (await refused(authenticator, bearer(token))).reason == "CREDENTIALS_EXPIRED"
 
 
+async def test_a_wrong_secret_is_refused_after_the_right_one(keys: ApiKeyRows, make_key: MakeKey) -> None:
+    """What was verified is the whole key: another secret of the same key, from the same address, opens nothing."""
+    _, token = await make_key()
+    authenticator = Authenticator(keys)
+    first = await authenticator.authenticate(bearer(token), PEER)
+    assert (await refused(authenticator, bearer(token[:-64] + "0" * 64))).reason == "CREDENTIALS_INVALID"
+    assert await authenticator.authenticate(bearer(token), PEER) == first
+    assert (await authenticator.authenticate(bearer(token), "ipv4:192.0.2.8:1")).peer == "ipv4:192.0.2.8:1"
+
+
+async def test_a_key_that_is_forgotten_is_looked_up_again(keys: ApiKeyRows, make_key: MakeKey) -> None:
+    """A key that was verified a moment ago stops with the news that it was revoked."""
+    key, token = await make_key()
+    authenticator = Authenticator(keys)
+    for _ in range(2):
+        assert await authenticator.authenticate(bearer(token), PEER)
+    await keys.revoke(key.id)
+    authenticator.forget(key.id)
+    assert (await refused(authenticator, bearer(token))).reason == "CREDENTIALS_REVOKED"
+
+
 class CountingKeys(ApiKeyRows):
     """The store, counting its look-ups; `gate` holds them back after they have read."""
 

@@ -84,6 +84,11 @@ class Reflection:
         answer: pb.ServerReflectionResponse = await self._stream.read()
         return answer
 
+    async def code(self) -> grpc.StatusCode:
+        """Waits for the end of the stream without a question, and returns its status: a write may come too late."""
+        code: grpc.StatusCode = await self._stream.code()
+        return code
+
     async def files(self, symbol: str) -> dict[str, descriptor_pb2.FileDescriptorProto]:
         """Returns the file of a symbol and all files below it, as a tool needs them to make a call."""
         found, wanted = {}, [await self.ask(file_containing_symbol=symbol)]
@@ -178,9 +183,6 @@ async def test_reflection_can_be_left_out(replicas: Replicas) -> None:
     replica = await asyncio.to_thread(replicas.start, reflection="false")
     caller = Apart(replica.target)
     for version in VERSIONS:
-        stream = Reflection(caller.channel, version)
-        with pytest.raises(grpc.aio.AioRpcError) as caught:
-            await stream.ask(list_services="")
-        assert caught.value.code() == grpc.StatusCode.UNIMPLEMENTED
+        assert await Reflection(caller.channel, version).code() == grpc.StatusCode.UNIMPLEMENTED
     assert await health_of(caller.channel) == SERVING
     await caller.close()

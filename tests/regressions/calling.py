@@ -6,17 +6,22 @@ from typing import Any
 
 import grpc
 from google.protobuf import message_factory
+from google.protobuf.descriptor import ServiceDescriptor
 from google.protobuf.message import Message
 
-from server.gen.patchbay.modules.tacticalrmm.v1 import tacticalrmm_pb2
+from server.core.registry import Registry
 from server.gen.patchbay.v1 import catalog_pb2, identity_pb2
-from tests.gen.torture.lab.v1 import lab_pb2
-from tests.support.served import Caller
+from tests.support.served import Caller, everything
 
-SERVICES = {
-    "Lab": lab_pb2.DESCRIPTOR.services_by_name["Lab"],
-    "TacticalRmm": tacticalrmm_pb2.DESCRIPTOR.services_by_name["TacticalRmm"],
-}
+
+def _services() -> dict[str, ServiceDescriptor]:
+    registry = Registry()
+    everything(registry)
+    return {one.definition.service.name: one.definition.service for one in registry.modules.values()}
+
+
+SERVICES = _services()
+"""The services of all modules, the lab's included, by name."""
 
 
 def direct(caller: Caller, rpc: str, request: Message, *metadata: tuple[str, str]) -> Any:

@@ -17,7 +17,12 @@ ALPHA, BETA = str(uuid4()), str(uuid4())
 
 
 def _entry(**facts: object) -> AuditEntry:
-    defaults = {"caller": "key:abc", "operation": "patchbay.v1.Catalog/GetCatalog", "outcome": "OK"}
+    defaults = {
+        "at": datetime.now(UTC),
+        "caller": "key:abc",
+        "operation": "patchbay.v1.Catalog/GetCatalog",
+        "outcome": "OK",
+    }
     return AuditEntry(**(defaults | facts))  # type: ignore[arg-type]  # of the fields' types, by the callers below
 
 
@@ -57,6 +62,21 @@ async def test_odd_values_are_stored_not_lost(database: Database) -> None:
     assert (str(row["tenant"]), row["execution_id"], row["actor"], row["size"]) == (NO_TENANT, None, "a␀b", 100_000)
 
 
+@pytest.mark.parametrize(
+    ("told", "stored"),
+    [("Grüße, 你好", "Grüße, 你好"), ("half \ud800", "half ?"), (r"\u0000 as text", r"\u0000 as text"), ('"\\', '"\\')],
+)
+async def test_texts_arrive_as_they_were(database: Database, told: str, stored: str) -> None:
+    """Any text is kept as it is, but for what PostgreSQL cannot hold; entries beside it are untouched."""
+    audit = AuditLog(database)
+    await audit.add(_entry(actor=told))
+    await audit.add(_entry(actor="plain"))
+    await audit.close()
+    async with database.system() as connection:
+        rows = await connection.fetch("SELECT actor FROM audit_log ORDER BY id")
+    assert [row["actor"] for row in rows] == [stored, "plain"]
+
+
 async def test_many_entries_are_each_stored_once_and_in_order(database: Database) -> None:
     """A thousand concurrent calls leave a thousand rows, ids in the order of their times within a batch."""
     audit = AuditLog(database)
@@ -69,12 +89,15 @@ async def test_many_entries_are_each_stored_once_and_in_order(database: Database
 
 
 async def test_a_batch_that_is_sent_again_adds_nothing(database: Database) -> None:
-    """When the answer to a batch was lost, its repeat is harmless."""
+    """When the answer to a batch was lost, its repeat is harmless; another batch, or another process's, is another."""
     audit = AuditLog(database)
-    batch = [_entry(tenant=ALPHA), _entry(tenant=BETA)]
+    batch = [(1, _entry(tenant=ALPHA)), (2, _entry(tenant=BETA))]
     await audit._insert(batch)
     await audit._insert(batch)
     assert await _count(database) == 2
+    await audit._insert(batch[1:])
+    await AuditLog(database)._insert(batch)
+    assert await _count(database) == 5
 
 
 async def test_nothing_is_lost_while_postgresql_restarts(own_postgres: EmbeddedPostgres) -> None:

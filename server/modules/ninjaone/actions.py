@@ -176,6 +176,8 @@ def _runnable(request: pb.RunScriptRequest, options: Mapping[str, Any]) -> dict[
     wanted = getattr(request, field)
     for row in _rows(options, "scripts"):
         if text(row.get(key)) == wanted.lower():
+            if request.type not in {"", row.get("type")}:
+                raise ActionFailure("SCRIPT_NOT_AVAILABLE", f"The item is no {request.type}.", field="type")
             return {"type": row.get("type"), key: row[key], "name": _name(row)}
     raise ActionFailure("SCRIPT_NOT_AVAILABLE", "The device has no such script or action to run.", field=field)
 

@@ -65,6 +65,13 @@ async def test_options_may_be_empty(connected: Connected, vendor: SandboxControl
     assert (list(answer.scripts), list(answer.run_as)) == ([], [])
 
 
+async def test_a_type_that_the_item_does_not_have_is_refused(connected: Connected, vendor: SandboxControl) -> None:
+    """Whoever names a type gets that type or a failure that names the field; nothing is ordered."""
+    failure = await failing(connected, run_script, run(type="ACTION"))
+    assert (failure.reason, failure.field) == ("SCRIPT_NOT_AVAILABLE", "type")
+    assert bodies(vendor, "/script/run") == []
+
+
 async def test_client_credentials_fail_before_anything_is_sent(
     connect: Connect, vendor: SandboxControl, server: SandboxServer
 ) -> None:

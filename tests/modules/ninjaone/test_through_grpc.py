@@ -103,6 +103,16 @@ async def test_one_key_is_one_effect(ninja: Served, vendor: SandboxControl) -> N
     assert vendor.effects().count("run_script") == 2
 
 
+async def test_r13_a_repeated_sync_does_not_ask_again(ninja: Served, vendor: SandboxControl) -> None:
+    """A repeat with the same key is answered from the record: NinjaOne is asked for the device once."""
+    first, again = [await output(ninja, "devices.sync", {"device_id": SERVER}, "a") for _ in range(2)]
+    assert first == again
+    assert [one["path"] for one in vendor.requests() if "/device" in one["path"]] == [
+        "/v2/devices",
+        f"/v2/device/{SERVER}",
+    ]
+
+
 async def test_effects_are_declared(ninja: Served) -> None:
     """Reads, two IDEMPOTENT writes, two NON_IDEMPOTENT; the catalog says so."""
     groups = (await ninja.caller("Catalog/GetCatalog", catalog_pb2.GetCatalogRequest(tenant=TENANT))).groups
@@ -213,7 +223,6 @@ async def test_pickers_offer_what_there_is(
         ("devices.scripting_options", {"device_id": "a"}, "input.device_id"),
         ("devices.run_script", {"device_id": SERVER}, "input.runnable"),
         ("devices.run_script", {**RUN, "action_uid": FLUSH}, "input"),
-        ("devices.run_script", {**RUN, "type": "ACTION"}, "input"),
         ("devices.run_script", {**RUN, "type": "OTHER"}, "input.type"),
         ("devices.run_script", {"device_id": SERVER, "script_id": "a"}, "input.script_id"),
         ("devices.run_script", {"device_id": SERVER, "action_uid": "1"}, "input.action_uid"),

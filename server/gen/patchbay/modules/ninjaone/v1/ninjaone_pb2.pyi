@@ -545,7 +545,7 @@ class RunScriptRequest(_message.Message):
     device_id: _builtins.str
     """Id of the device: a positive whole number in digits."""
     type: _builtins.str
-    """`SCRIPT` or `ACTION`. Empty: told by which of the two ids is given."""
+    """`SCRIPT` or `ACTION`; another type than the item itself has is SCRIPT_NOT_AVAILABLE. Empty: the item's."""
     script_id: _builtins.str
     """Id of a script: a positive whole number in digits."""
     action_uid: _builtins.str

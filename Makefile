@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: demo up test lint types contract check bench generate constraints clean
+.PHONY: demo up test judges lint types contract check bench generate constraints clean
 
 demo: $(STAMP) ## The main job from start to end, on embedded defaults
 	$(BIN)/patchbay demo
@@ -14,6 +14,9 @@ up: $(STAMP) ## The demo's server, staying up
 
 test: $(STAMP) ## All tests
 	$(BIN)/pytest
+
+judges: $(STAMP) ## Microsoft's own packages, large, for the tests that skip without them
+	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[judges,judges-graph]'
 
 lint: $(STAMP) ## Style, format, layering
 	$(BIN)/ruff check .

@@ -67,6 +67,7 @@ def bot_door(house: House) -> BotDoor | None:
                     reason=report.reason,
                     tenant=tenant,
                     peer=report.peer,
+                    at=datetime.now(UTC),
                 )
             )
 

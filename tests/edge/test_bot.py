@@ -166,8 +166,7 @@ async def test_removal_takes_the_chat_out_of_the_book(stage: Stage) -> None:
 
 
 async def test_a_team_s_channels_belong_to_nobody_and_leave_with_it(stage: Stage) -> None:
-    """Whoever installs the app in a team gets no chat by that; a thread's message tells its channel; removal of the
-    team takes all of its channels."""
+    """Installing in a team gives nobody a chat; a thread tells its channel; with the team all channels leave."""
     assert set(await stage.inbound(event="install", user=DANA, team=GENERAL)) == {200}
     await stage.inbound(event="message", user=DANA, team=GENERAL, channel=ALERTS, thread="1764000000000")
     book = stage.book()
@@ -274,8 +273,7 @@ async def test_while_keys_cannot_be_fetched_nothing_is_judged(stage: Stage) -> N
 
 
 async def test_what_is_not_an_activity_is_refused(stage: Stage) -> None:
-    """Other methods, types and shapes have statuses of their own, size ends at 256 KiB, and no body is read without a
-    token."""
+    """Other methods, types, shapes and sizes have statuses of their own; without a token nothing is read."""
     bearer = {"Authorization": f"Bearer {await stage.token()}", "Content-Type": "application/json"}
     assert await stage.post(b"", method="GET") == 405
     assert await stage.post(b"{}", path="/other", **bearer) == 404

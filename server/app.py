@@ -15,8 +15,9 @@ from server import logs
 from server.composition import House, Register, all_modules, build, master_keys
 from server.core.administration import ensure_bootstrap_key
 from server.core.vault import RotatableSecrets, Rotation, rotate_secrets
+from server.edge.bot import BotDoor
 from server.edge.server import Door
-from server.services import door
+from server.services import bot_door, door
 from server.settings import Settings
 from server.store.credentials import CredentialRows, SystemSecretRows, TokenSecrets
 from server.store.database import Database
@@ -33,13 +34,15 @@ _GARBAGE = 10_000
 
 @dataclass(slots=True)
 class ServerHandle:
-    """A running server. `target` is where it listens."""
+    """A running server. `target` is where it listens, `bot_target` where Teams reaches bots, if anywhere."""
 
     house: House
     door: Door
     target: str
     jobs: "asyncio.Task[None]"
     postgres: EmbeddedPostgres | None
+    bot: BotDoor | None = None
+    bot_target: str = ""
 
     async def stop(self) -> None:
         """Drains and closes: no new work, running executions finish or are handed over (rule 14)."""
@@ -47,6 +50,8 @@ class ServerHandle:
         house.executor.draining = True
         house.watches.drain()
         await self.door.drain()
+        if self.bot is not None:
+            await self.bot.stop()
         await _drained(house)
         await self.door.stop()
         self.jobs.cancel()
@@ -74,11 +79,15 @@ async def start_server(settings: Settings, register: Register = all_modules) -> 
         _listen(house)
         await house.listener.start()
         opened = door(house)
+        bot, bot_target = bot_door(house), ""
+        if bot is not None:
+            bot_target = await bot.open(settings.bot_listen or "")
+            undo.push_async_callback(bot.stop)
         target = await opened.open(settings.listen)
         jobs = asyncio.create_task(_run_jobs(house), name="upkeep")
         _log.info("serving", target=target, actions=len(list(house.registry.actions)))
         undo.pop_all()
-    return ServerHandle(house, opened, target, jobs, postgres)
+    return ServerHandle(house, opened, target, jobs, postgres, bot, bot_target)
 
 
 @asynccontextmanager

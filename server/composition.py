@@ -11,6 +11,8 @@ from uuid import uuid4
 
 from server import modules as builtin
 from server.core.availability import Availabilities
+from server.core.bot_inbound import BotInbound
+from server.core.bot_tokens import BotTokens
 from server.core.catalog import Catalog
 from server.core.connection_tokens import ConnectionTokens
 from server.core.connections import Connections
@@ -39,7 +41,7 @@ from server.store.api_keys import ApiKeyRows
 from server.store.audit import AuditLog
 from server.store.batch import Batcher
 from server.store.budgets import Budgets
-from server.store.conversations import Conversations
+from server.store.conversations import BotConnections, Conversations
 from server.store.credentials import SystemSecretRows
 from server.store.database import Database
 from server.store.integrations import IntegrationRows
@@ -95,6 +97,16 @@ class House:
     def tokens(self) -> JwtVerifier | None:
         """Checks tokens of the configured issuer. None: there is none."""
         return _tokens(self.settings)
+
+    @cached_property
+    def bot_tokens(self) -> BotTokens:
+        """Checks tokens of the Bot Framework."""
+        return BotTokens(self.settings.bot_identity_url)
+
+    @cached_property
+    def bot_inbound(self) -> BotInbound:
+        """Takes what Teams tells bots."""
+        return BotInbound(self.bot_tokens, BotConnections(self.database), self.stores.conversations)
 
     @cached_property
     def authenticator(self) -> Authenticator:
@@ -250,6 +262,8 @@ class House:
         await asyncio.gather(self.audit.close(), self.reads.close())
         if self.tokens is not None:
             await self.tokens.aclose()
+        if self.settings.bot_listen:
+            await self.bot_tokens.aclose()
         await self.http.close()
         await self.database.close()
 

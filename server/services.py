@@ -7,6 +7,7 @@ from google.protobuf.descriptor import ServiceDescriptor
 
 from server.composition import House
 from server.core.administration import Administration, default_permissions
+from server.edge.bot import BotDoor, BotReport
 from server.edge.catalog import CatalogServicer
 from server.edge.connections import ConnectionsServicer
 from server.edge.direct import DirectHandlers
@@ -49,6 +50,28 @@ def _servicers(house: House) -> dict[ServiceDescriptor, object]:
         _service(connections_pb2, "Connections"): ConnectionsServicer(house.connections, house.tenants),
         _service(identity_pb2, "Identity"): IdentityServicer(administration),
     }
+
+
+def bot_door(house: House) -> BotDoor | None:
+    """Returns the port where Teams reaches bots; None when the settings want none."""
+    if not house.settings.bot_listen:
+        return None
+
+    async def audit(report: BotReport) -> None:
+        for tenant in report.tenants or ("",):
+            await house.audit.add(
+                AuditEntry(
+                    caller=f"bot:{report.bot_app_id}",
+                    operation="bot/api/messages",
+                    outcome="REFUSED" if report.reason else "OK",
+                    reason=report.reason,
+                    tenant=tenant,
+                    peer=report.peer,
+                    at=datetime.now(UTC),
+                )
+            )
+
+    return BotDoor(house.bot_inbound, audit, shared_port=house.settings.workers > 1)
 
 
 def _auditor(log: AuditLog) -> Audit:

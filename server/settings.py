@@ -1,15 +1,19 @@
 """What an operator can set. Every setting has an environment variable `PATCHBAY_<NAME>`."""
 
 import os
+import re
 from dataclasses import dataclass, fields
 from datetime import timedelta
 from pathlib import Path
 from typing import Any, Literal, Self, get_args
+from urllib.parse import urlsplit
 
+from server.core.addresses import is_loopback_name
 from server.errors import PatchbayError
 
 AuthMode = Literal["auto", "required"]
 LogFormat = Literal["json", "text"]
+_HOST_PORT = re.compile(r".+:[0-9]{1,5}")
 
 
 class SettingInvalid(PatchbayError):
@@ -22,6 +26,9 @@ class Settings:
 
     Attributes:
         listen: `host:port` of the gRPC port; port 0 takes a free one.
+        bot_listen: `host:port` where Teams reaches the bots of connections, without TLS; port 0 takes a free one. None:
+            nowhere.
+        bot_identity_url: Simulated Bot Framework identity on this machine, in place of Microsoft's public one.
         database_url: PostgreSQL to use. None: an embedded one in `data_dir`.
         data_dir: Folder of the embedded PostgreSQL and of the generated master key.
         workers: Processes on one port.
@@ -40,6 +47,8 @@ class Settings:
     """
 
     listen: str = "127.0.0.1:7700"
+    bot_listen: str | None = None
+    bot_identity_url: str | None = None
     database_url: str | None = None
     data_dir: Path = Path("~/.local/share/patchbay")
     workers: int = 1
@@ -73,6 +82,10 @@ class Settings:
         found = []
         if not self.listen.rpartition(":")[2].isdecimal():
             found.append("`listen` must be host:port")
+        if self.bot_listen and not _HOST_PORT.fullmatch(self.bot_listen):
+            found.append("`bot_listen` must be host:port")
+        if self.bot_identity_url and not is_loopback_name(urlsplit(self.bot_identity_url).hostname or ""):
+            found.append("`bot_identity_url` must be an address of this machine: it is for simulators only")
         if self.auth not in get_args(AuthMode):
             found.append(f"`auth` must be one of {', '.join(get_args(AuthMode))}")
         if self.log_format not in get_args(LogFormat):
@@ -82,8 +95,8 @@ class Settings:
             found.append("`jwt_issuer`, `jwt_audience` and `jwt_jwks_url` are needed together")
         if self.workers < 1:
             found.append("`workers` must be at least 1")
-        if self.workers > 1 and self.listen.endswith(":0"):
-            found.append("several workers need a fixed port in `listen`")
+        if self.workers > 1 and any(one and one.endswith(":0") for one in (self.listen, self.bot_listen)):
+            found.append("several workers need a fixed port in `listen` and `bot_listen`")
         return found
 
     @property

@@ -60,6 +60,10 @@ def serve(
     data_dir: DataOption = None,
     workers: Annotated[int | None, typer.Option("--workers", min=1, help="Processes on the port.")] = None,
     reflection: Annotated[bool | None, typer.Option(help="Offers reflection, for grpcurl.")] = None,
+    bot_port: Annotated[
+        int | None,
+        typer.Option("--bot-port", min=0, max=65535, help="Loopback port where Teams reaches the bots; behind TLS."),
+    ] = None,
 ) -> None:
     """Runs the server until it is told to stop.
 
@@ -67,7 +71,13 @@ def serve(
     holds a password and never stands in an argument. Without it an embedded database is used.
     """
     del environment
-    settings = settings_from(listen=listen, data_dir=data_dir, workers=workers, reflection=reflection)
+    settings = settings_from(
+        listen=listen,
+        data_dir=data_dir,
+        workers=workers,
+        reflection=reflection,
+        bot_listen=None if bot_port is None else f"127.0.0.1:{bot_port}",
+    )
     _ended(part_of_server("server.app", "serve"), settings)
 
 

@@ -3,7 +3,7 @@
 import hashlib
 import re
 from collections import OrderedDict
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, replace
 from functools import partial
 from math import isfinite
@@ -121,30 +121,17 @@ class JwtVerifier:
         return None
 
     async def _verify(self, token: str, digest: bytes) -> Caller:
-        algorithm, key_id = self._header(token)
+        algorithm, key_id = read_header(token, self._settings.algorithms)
         key = await self._keys.key(key_id)
         if key is None:
             raise _invalid("is not signed by a key of the issuer")
-        claims = self._claims(token, _public_key(key, algorithm), algorithm)
+        claims = self._claims(token, public_key(key, algorithm), algorithm)
         caller = self._caller(claims)
         expires = float(claims["exp"]) + self._settings.leeway
         self._remembered[digest] = _Remembered(caller, key, key_id, expires, monotonic() + _REMEMBERED_SECONDS)
         while len(self._remembered) > _REMEMBERED:
             self._remembered.popitem(last=False)
         return caller
-
-    def _header(self, token: str) -> tuple[str, str | None]:
-        """Returns algorithm and key id, not trusted yet."""
-        try:
-            header = jwt.get_unverified_header(token)
-        except jwt.PyJWTError:
-            raise _invalid("cannot be read") from None
-        algorithm = header.get("alg")
-        if algorithm not in self._settings.algorithms:
-            raise _invalid("is signed in a way that is not accepted")
-        if "crit" in header or header.get("b64", True) is not True:
-            raise _invalid("asks for an extension that is not known")
-        return str(algorithm), header.get("kid")
 
     def _claims(self, token: str, key: Any, algorithm: str) -> Mapping[str, Any]:
         wanted = self._settings
@@ -187,6 +174,22 @@ _DEFECTS: Mapping[type[jwt.PyJWTError], str] = {
 }
 
 
+def read_header(token: str, algorithms: Collection[str]) -> tuple[str, str | None]:
+    """Returns algorithm and key id, not trusted yet; raises Refusal CREDENTIALS_INVALID."""
+    if len(token) > _LONGEST_TOKEN or not token.isascii():
+        raise _invalid("is too long or holds characters that no token has")
+    try:
+        header = jwt.get_unverified_header(token)
+    except jwt.PyJWTError:
+        raise _invalid("cannot be read") from None
+    algorithm = header.get("alg")
+    if algorithm not in algorithms:
+        raise _invalid("is signed in a way that is not accepted")
+    if "crit" in header or header.get("b64", True) is not True:
+        raise _invalid("asks for an extension that is not known")
+    return str(algorithm), header.get("kid")
+
+
 def _invalid(defect: str) -> Refusal:
     return Refusal("CREDENTIALS_INVALID", f"The token {defect}.")
 
@@ -198,8 +201,8 @@ def _expiry(claims: Mapping[str, Any]) -> float:
     return float(value)
 
 
-def _public_key(key: Mapping[str, Any], algorithm: str) -> Any:
-    """Returns the key for one algorithm; refuses a key that is for another one."""
+def public_key(key: Mapping[str, Any], algorithm: str) -> Any:
+    """Returns the key for one algorithm; raises Refusal CREDENTIALS_INVALID when it is for another one, or weak."""
     fits = (
         key.get("kty") == _FAMILIES[algorithm[:2]]
         and key.get("alg", algorithm) == algorithm

@@ -36,7 +36,7 @@ class Stage:
     Attributes:
         target: Host and port of the server.
         key_file: File with a key that may do everything, readable by its owner only.
-        vendors: Every simulated vendor, by provider.
+        vendors: Every simulated vendor that the server has a module for, by provider.
         patchbay: A client of the server, for the tenant `demo`, which is connected to all of them.
         bare: The same for the tenant `demo-bare`, which is connected to nothing.
     """
@@ -65,7 +65,7 @@ async def staged(folder: Path, listen: str) -> AsyncIterator[Stage]:
     part_of_server("server.logs", "configure")("warning", "text")
     settings = own_settings(folder, listen)
     async with AsyncExitStack() as stack:
-        vendors = {name: await _simulated(name, stack) for name in part_of_server("sandbox.__main__", "vendors")()}
+        simulated = {name: await _simulated(name, stack) for name in part_of_server("sandbox.__main__", "vendors")()}
         server = await stack.enter_async_context(running_server(settings))
         key = await asyncio.to_thread(settings.bootstrap_key_file.read_text, encoding="utf-8")
         clients = [
@@ -74,6 +74,8 @@ async def staged(folder: Path, listen: str) -> AsyncIterator[Stage]:
         ]
         for client, tenant in zip(clients, (TENANT, BARE_TENANT), strict=True):
             await client.tenants.create(tenant)
+        known = {each.provider for each in await clients[0].connections.providers()}
+        vendors = {name: vendor for name, vendor in simulated.items() if name in known}
         for provider, vendor in vendors.items():
             await _connect(clients[0], provider, vendor)
         yield Stage(

@@ -11,12 +11,15 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from pkgutil import iter_modules
 
 import pytest
 
 from sandbox.__main__ import vendors
+from server import modules
 from tests.support.postgres import folder_for_postgres
 
+MODULES = {module.name for module in iter_modules(modules.__path__)}
 PATCHBAY = (sys.executable, "-m", "server.cli")
 
 
@@ -42,7 +45,8 @@ def test_demo_for_machines() -> None:
     told = json.loads(done.stdout)
     assert set(told["palettes"]["demo"].values()) == {""}
     assert set(told["palettes"]["demo-bare"].values()) == {"NOT_CONNECTED"}
-    assert {f"app:{vendor}" for vendor in vendors()} == set(told["palettes"]["demo"])
+    assert {f"app:{module}" for module in MODULES} == set(told["palettes"]["demo"])
+    assert set(vendors()) >= MODULES
     assert told["run"]["id"] == told["replay"]["id"]
     assert told["replay"]["replayed"]
     assert told["offline"]["failure"]["reason"] == "AGENT_OFFLINE"

@@ -96,13 +96,20 @@ def test_what_the_schema_has_is_taken(teams: TeamsCaller, changes: dict[str, Any
 
 
 def test_a_chain_has_one_item(teams: TeamsCaller) -> None:
-    """The same chain replaces, another one and none add; chains of users are apart."""
-    for changes in ({"chainId": 7}, {"chainId": 7, "previewText": {"content": "later"}}, {"chainId": 8}, {}, {}):
+    """The same chain replaces, the same item changes nothing, other chains and none add; chains of users are apart."""
+    for changes in (
+        {"chainId": 7},
+        {"chainId": 7},
+        {"chainId": 7, "previewText": {"content": "later"}},
+        {"chainId": 8},
+        {},
+        {},
+    ):
         assert teams.notify(**changes).status == 204
     assert teams.notify(LEE, chainId=7).status == 204
-    assert teams.control.effects().by_kind == {"notify": 5}
+    assert teams.control.effects().by_kind == {"notify": 5, "replace_notification": 1}
     first = teams.control.state()["notifications"][0]
-    assert (first["chain_id"], first["times"], first["body"]["previewText"]["content"]) == (7, 2, "later")
+    assert (first["chain_id"], first["times"], first["body"]["previewText"]["content"]) == (7, 3, "later")
 
 
 def test_users_are_those_of_the_directory(teams: TeamsCaller) -> None:

@@ -35,7 +35,7 @@ _INT64 = 2**63
 
 
 def notify(call: Call) -> Response:
-    """Puts an item into the user's feed, or replaces the one of the same chain."""
+    """Puts an item into the user's feed, or replaces the one of the same chain. The same again is no effect."""
     _count(call)
     user = addressed(call)
     apps = apps_for(call, user)
@@ -140,6 +140,8 @@ def _deliver(call: Call, user: User, app: TeamsApp, body: dict[str, Any]) -> Non
     detail = {"activity_type": body["activityType"], "topic": body["topic"].get("value"), "chain_id": chain}
     for one in world.notifications:
         if chain is not None and (one.user, one.bot, one.chain_id) == (made.user, made.bot, chain):
+            if one.body != body:
+                world.effects.record("replace_notification", user.id, detail)
             one.body, one.app, one.times = body, app.id, one.times + 1
             return
     world.notifications.append(made)

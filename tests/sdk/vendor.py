@@ -10,6 +10,10 @@ from dataclasses import dataclass, field
 from enum import Enum
 
 
+_NEWS_APART = 0.05
+"""Seconds between an answer and the end of its connection: a client that hears of both at once may know neither."""
+
+
 class Act(Enum):
     """What the vendor does instead of answering."""
 
@@ -91,6 +95,7 @@ class Vendor:
             if part is Act.HANG:
                 await asyncio.Event().wait()
             if part is Act.CLOSE:
+                await asyncio.sleep(_NEWS_APART)
                 return False
             if part is Act.RESET:
                 _reset(writer)

@@ -9,7 +9,6 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from enum import Enum
 
-
 _NEWS_APART = 0.05
 """Seconds between an answer and the end of its connection: a client that hears of both at once may know neither."""
 

@@ -49,6 +49,7 @@ from server.store.inventory import Assets
 from server.store.invocations import Invocations
 from server.store.listen import Listener
 from server.store.locks import Locks
+from server.store.schedule import Board
 from server.store.tenants import Tenants as TenantStore
 from server.store.tokens import TokenRows
 from server.store.upkeep import Upkeep as UpkeepStore
@@ -200,6 +201,7 @@ class House:
             alerts=partial(Alerts, self.database),
             accounts=partial(Accounts, self.database),
             conversations=partial(Conversations, self.database),
+            schedule=partial(Board, self.database, consumers=self.registry.consumers),
         )
 
     @cached_property

@@ -69,9 +69,7 @@ def _identity_defects(service: ServiceDescriptor) -> Iterator[str]:
     for (name, version), count in Counter((one.id, one.version) for one in actions).items():
         if count > 1:
             yield f"action `{name}` version {version} is declared {count} times"
-    if not actions:
-        yield "the module has no action"
-    elif options.default_action and options.default_action not in {one.id for one in actions}:
+    if options.default_action and options.default_action not in {one.id for one in actions}:
         yield f"default_action `{options.default_action}` is not an action of the module"
     if options.tile_kind == options_pb2.TILE_KIND_APP:
         provider = options.group_key.removeprefix(_APP)

@@ -68,7 +68,7 @@ def _module(service: ServiceDescriptor, comments: Comments) -> ModuleDefinition:
         description=options.description,
         icon=options.icon,
         tile_kind=options.tile_kind,
-        default_action=options.default_action or actions[0].id,
+        default_action=options.default_action or (actions[0].id if actions else ""),
         availability_key=options.availability_key,
         provider=options.group_key.removeprefix("app:"),
         connection=_connection(service, options.connection_message, comments),

@@ -40,7 +40,7 @@ class Catalog:
     def __init__(self, registry: Registry, availabilities: Availabilities) -> None:
         self._registry = registry
         self._availabilities = availabilities
-        modules = registry.modules.values()
+        modules = [one for one in registry.modules.values() if one.definition.actions]  # others have no tile
         self._groups = {module.definition.group_key: _group(module) for module in _ordered(modules)}
         self._frame = lru_cache(maxsize=_STATES_KEPT * len(self._groups))(self._serialize_group)
         self._answer = lru_cache(maxsize=_ANSWERS_KEPT)(self._render)

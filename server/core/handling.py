@@ -18,7 +18,7 @@ from server.core.connections import ActiveConnection
 from server.core.gates import gate
 from server.core.ports import Stores
 from server.core.preparation import Checked
-from server.core.records import Outcome, State, repeatable
+from server.core.records import Origin, Outcome, State, repeatable
 from server.errors import PatchbayError
 from server.gen.patchbay.v1 import executor_pb2, failure_pb2
 from server.sdk.context import ActionContext, Deadline, LocalTransaction
@@ -128,6 +128,7 @@ class Handling:
             alerts=self._stores.alerts(call.tenant, provider, connection.id if connection else ""),
             accounts=self._stores.accounts(call.tenant),
             conversations=self._stores.conversations(call.tenant),
+            schedule=self._stores.schedule(call.tenant, transaction=transaction, origin=_origin(checked, id)),
             lock=lambda *parts: self._stores.locks.hold(call.tenant, "/".join((provider, *parts)), scope.deadline),
             remember=remember,
             warn=warn,
@@ -164,6 +165,13 @@ class Handling:
             )
         outcome = outcomes.failed(failure, checked.definition.effect, budget_wait=scope.budget_wait)
         return Result(replace(outcome, evidence=scope.evidence))
+
+
+def _origin(checked: Checked, id: str) -> Origin:
+    call, run = checked.call, checked.call.run
+    definition = checked.definition
+    who = (call.caller.name, call.actor, call.caller.peer)
+    return Origin(*who, definition.id, definition.version, id, run.run_id, run.step_path)
 
 
 def _is_repeatable(definition: ActionDefinition) -> bool:

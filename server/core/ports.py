@@ -8,12 +8,13 @@ from typing import Protocol
 
 from server.contract.definitions import BudgetDefinition
 from server.core.decisions import Decide
-from server.core.records import Claimed, NewClaim, Outcome, ReadRecord, Record
+from server.core.records import Claimed, NewClaim, Origin, Outcome, ReadRecord, Record
 from server.sdk.accounts import AccountBook
 from server.sdk.alert_book import AlertBook
 from server.sdk.context import Deadline, LocalTransaction
 from server.sdk.conversations import ConversationBook
 from server.sdk.inventory import Inventory
+from server.sdk.schedule import ScheduleBook
 from server.sdk.scope import Gate
 
 
@@ -124,6 +125,15 @@ class Reads(Protocol):
         """Queues one; waits only when the queue is full."""
 
 
+class OpenBoard(Protocol):
+    """Opens the board of a tenant; see server/store/schedule.py."""
+
+    def __call__(
+        self, tenant: str, *, transaction: LocalTransaction | None = None, origin: Origin | None = None
+    ) -> ScheduleBook:
+        """Returns the board: within the transaction of an execution, or, without one, for reading."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Stores:
     """Everything that executing needs from the store."""
@@ -141,3 +151,4 @@ class Stores:
     """`accounts(tenant)`."""
     conversations: Callable[[str], ConversationBook]
     """`conversations(tenant)`."""
+    schedule: OpenBoard

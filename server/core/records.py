@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
+from typing import NamedTuple
 
 from google.protobuf.json_format import MessageToDict, ParseDict
 
@@ -135,6 +136,19 @@ class ReadRecord:
     budget_wait: float
     started_at: datetime
     completed_at: datetime
+
+
+class Origin(NamedTuple):
+    """The execution that changes something of ours, as the audit row of the change names it."""
+
+    caller: str
+    actor: str
+    peer: str
+    action: str
+    version: int
+    execution_id: str
+    run_id: str
+    step_path: str
 
 
 def failure_to_json(failure: failure_pb2.Failure) -> dict[str, object]:

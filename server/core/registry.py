@@ -3,7 +3,7 @@
 import inspect
 import re
 import typing
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
 from types import MappingProxyType
@@ -64,6 +64,11 @@ class Registry:
     def actions(self) -> Iterable[RegisteredAction]:
         """Every version of every action."""
         return [action for versions in self._actions.values() for action in versions.values()]
+
+    @property
+    def consumers(self) -> Sequence[str]:
+        """Providers whose connections are told of events."""
+        return [one.definition.provider for one in self._modules.values() if one.module.consume is not None]
 
     def by_rpc(self, path: str) -> RegisteredAction | None:
         """Returns the action that an rpc path names."""

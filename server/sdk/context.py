@@ -12,6 +12,7 @@ from server.sdk.accounts import AccountBook
 from server.sdk.alert_book import AlertBook
 from server.sdk.conversations import ConversationBook
 from server.sdk.inventory import Inventory
+from server.sdk.schedule.book import ScheduleBook
 
 C = TypeVar("C")
 
@@ -63,6 +64,7 @@ class ActionContext(Generic[C]):
     alerts: AlertBook
     accounts: AccountBook
     conversations: ConversationBook
+    schedule: ScheduleBook
     lock: Callable[..., AbstractAsyncContextManager[None]]
     """`async with ctx.lock("script", agent_id):` one holder per tenant and name, across replicas. Waits within the
     deadline, else raises ActionFailure TIMED_OUT with effect NONE."""

@@ -8,6 +8,7 @@ from google.protobuf.descriptor import ServiceDescriptor
 from google.protobuf.message import Message
 
 from server.sdk.availability import AvailabilityResolver
+from server.sdk.events import Consumer
 from server.sdk.http import HttpClient
 from server.sdk.tokens import MemoryTokens, TokenKeeper
 
@@ -66,6 +67,7 @@ class IntegrationModule(Generic[S, C]):
         sign_in: Returns the address at which a person signs in, from settings whose AuthorizationCode is a dummy;
             see `authorize_url`. For connection messages with one field of that type, and only for them.
         probes: By action id, reads that can prove what happened.
+        consume: Is told the events of the board while a tenant has the module connected; see `server.sdk.events`.
         descriptor_set: Serialized FileDescriptorSet with comments, for modules outside this repository.
     """
 
@@ -77,6 +79,7 @@ class IntegrationModule(Generic[S, C]):
     instance_url: Callable[[S], str] | None = None
     sign_in: Callable[[S, SignIn], str] | None = None
     probes: Mapping[str, Probe] = field(default_factory=dict)
+    consume: Consumer | None = None
     descriptor_set: bytes | None = None
 
 

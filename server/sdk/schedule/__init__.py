@@ -1,0 +1,26 @@
+"""Entries of the dispatch board: what they are, when they take place, whom they keep busy."""
+
+from server.sdk.schedule.book import Change, EntryFilter, ScheduleBook, User
+from server.sdk.schedule.entries import BUSY, Entry, EntryKey, is_ended
+from server.sdk.schedule.recurrence import Recurrence, RecurrenceInvalid, zone_of
+from server.sdk.schedule.slots import Booking, Span, bookings, first_free, overlaps, spans_of
+
+__all__ = [
+    "BUSY",
+    "Booking",
+    "Change",
+    "Entry",
+    "EntryFilter",
+    "EntryKey",
+    "Recurrence",
+    "RecurrenceInvalid",
+    "ScheduleBook",
+    "Span",
+    "User",
+    "bookings",
+    "first_free",
+    "is_ended",
+    "overlaps",
+    "spans_of",
+    "zone_of",
+]

@@ -1,0 +1,240 @@
+"""The board: tables `schedule_entries` and those around it.
+
+What is changed, the event that tells of it, its deliveries and its audit row are written in the transaction that also
+completes the execution (rule 16).
+"""
+
+import json
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import replace
+from datetime import datetime
+from typing import Any, Final
+
+from server.core.records import Origin
+from server.sdk.context import LocalTransaction
+from server.sdk.schedule import Change, Entry, EntryFilter, User, zone_of
+from server.store.database import Database
+from server.store.schedule_rows import ENTRY_COLUMNS, entry_of, entry_to_json, pattern_of
+from server.store.text import storable, storable_json
+
+USERS: Final = """
+    SELECT u.user_id::text AS id, u.timezone, NOT u.is_inactive AS is_active, u.user_type = 'internal' AS is_internal,
+        coalesce(nullif(trim(concat_ws(' ', u.first_name, u.last_name)), ''), u.username) AS name,
+        ARRAY(SELECT lower(r.role_name) FROM user_roles x JOIN roles r USING (tenant, role_id)
+            WHERE x.tenant = u.tenant AND x.user_id = u.user_id) AS roles
+    FROM users u
+"""
+# In the order of their ids, so that two transactions never wait for each other in a circle.
+_LOCK_USERS: Final = """
+    SELECT user_id FROM users WHERE tenant = $1 AND user_id = ANY ($2::uuid[]) ORDER BY user_id FOR NO KEY UPDATE
+"""
+_HAS: Final = {
+    "ticket": "SELECT 1 FROM tickets WHERE tenant = $1 AND ticket_id = $2",
+    "project_task": "SELECT 1 FROM project_tasks WHERE tenant = $1 AND task_id = $2",
+}
+_ENTRY: Final = f"SELECT {ENTRY_COLUMNS} FROM schedule_entries e WHERE e.tenant = $1 AND e.entry_id = $2"
+_TOUCHES: Final = """(
+    (NOT e.is_recurring AND e.scheduled_start < $4 AND e.scheduled_end > $3)
+    OR (e.is_recurring AND e.scheduled_start < $4 AND (e.recurs_until IS NULL OR e.recurs_until > $3))
+)"""
+_BOOKED: Final = f"""
+    SELECT {ENTRY_COLUMNS} FROM schedule_entries e
+    WHERE e.tenant = $1 AND {_TOUCHES} AND EXISTS (
+        SELECT FROM schedule_entry_assignees b
+        WHERE b.tenant = e.tenant AND b.entry_id = e.entry_id AND b.user_id = ANY ($2::uuid[]))
+"""
+_SEARCH: Final = f"""
+    SELECT {ENTRY_COLUMNS} FROM schedule_entries e
+    WHERE e.tenant = $1
+        AND (cardinality($2::uuid[]) = 0 OR EXISTS (
+            SELECT FROM schedule_entry_assignees b
+            WHERE b.tenant = e.tenant AND b.entry_id = e.entry_id AND b.user_id = ANY ($2)))
+        AND ($3::timestamptz IS NULL AND $4::timestamptz IS NULL OR (
+            ($4 IS NULL OR e.scheduled_start < $4)
+            AND ($3 IS NULL OR CASE WHEN e.is_recurring THEN e.recurs_until IS NULL OR e.recurs_until > $3
+                ELSE e.scheduled_end > $3 END)))
+        AND ($5::text IS NULL OR e.work_item_type = $5)
+        AND ($6::uuid IS NULL OR e.work_item_id = $6)
+        AND (cardinality($7::text[]) = 0 OR lower(e.status) = ANY ($7))
+        AND ($8 = '' OR (
+            strpos(lower(concat_ws(E'\\n', e.title, e.notes)), lower($8)) > 0
+            AND (NOT e.is_private OR EXISTS (
+                SELECT FROM schedule_entry_assignees v
+                WHERE v.tenant = e.tenant AND v.entry_id = e.entry_id AND v.user_id::text = $9))))
+    ORDER BY e.scheduled_start NULLS LAST, e.entry_id LIMIT $10
+"""
+_INSERT: Final = """
+    INSERT INTO schedule_entries (tenant, entry_id, title, status, scheduled_start, scheduled_end, work_item_type,
+        work_item_id, notes, recurrence_pattern, original_entry_id, is_private, timezone, is_recurring, recurs_until,
+        sequence)
+    VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, 1)
+    RETURNING sequence
+"""
+_UPDATE: Final = """
+    UPDATE schedule_entries SET title = $3, status = $4, scheduled_start = $5, scheduled_end = $6, work_item_type = $7,
+        work_item_id = $8, notes = $9, recurrence_pattern = $10, original_entry_id = $11, is_private = $12,
+        timezone = $13, is_recurring = $14, recurs_until = $15, sequence = sequence + 1, updated_at = now()
+    WHERE tenant = $1 AND entry_id = $2
+    RETURNING sequence
+"""
+_UNASSIGN: Final = """
+    DELETE FROM schedule_entry_assignees WHERE tenant = $1 AND entry_id = $2 AND user_id <> ALL ($3::uuid[])
+"""
+_ASSIGN: Final = """
+    INSERT INTO schedule_entry_assignees (tenant, entry_id, user_id) SELECT $1, $2, unnest($3::uuid[])
+    ON CONFLICT DO NOTHING
+"""
+_CONFLICTS: Final = """
+    INSERT INTO schedule_conflicts (tenant, entry_id_1, entry_id_2)
+    SELECT $1, least($2::uuid, other), greatest($2::uuid, other) FROM unnest($3::uuid[]) AS other
+    ON CONFLICT DO NOTHING
+"""
+_EMIT: Final = """
+    WITH told AS (
+        INSERT INTO outbox_events (tenant, type, subject, sequence, data) VALUES ($1, $2, $3, $4, $5)
+        RETURNING event_id
+    )
+    INSERT INTO outbox_deliveries (tenant, event_id, integration_id, consumer, subject, sequence)
+    SELECT $1, told.event_id, i.integration_id, i.provider, $3, $4 FROM told, rmm_integrations i
+    WHERE i.tenant = $1 AND i.is_active AND i.provider = ANY ($6)
+"""
+_AUDIT: Final = """
+    INSERT INTO audit_log (tenant, operation, outcome, record, caller, actor, peer, action, action_version,
+        execution_id, run_id, step_path)
+    VALUES ($1, $2, 'OK', $3, $4, $5, $6, $7, $8, $9, $10, $11)
+"""
+
+
+class Board:
+    """The board of one tenant; see `server.sdk.schedule.ScheduleBook`.
+
+    Args:
+        consumers: Providers whose connections are told of events.
+        transaction: That of the execution. None: only reading.
+        origin: The execution that changes something. None: only reading.
+    """
+
+    def __init__(
+        self,
+        database: Database,
+        tenant: str,
+        *,
+        consumers: Collection[str] = (),
+        transaction: LocalTransaction | None = None,
+        origin: Origin | None = None,
+    ) -> None:
+        self._database = database
+        self._tenant = tenant
+        self._consumers = list(consumers)
+        self._transaction = transaction
+        self._origin = origin
+
+    async def users(self, ids: Collection[str], *, lock: bool = False) -> Mapping[str, User]:
+        """Returns those users that exist."""
+        if lock:
+            await self._fetch(_LOCK_USERS, list(ids))
+        rows = await self._fetch(f"{USERS} WHERE u.tenant = $1 AND u.user_id = ANY ($2::uuid[])", list(ids))
+        return {row["id"]: user_of(row) for row in rows}
+
+    async def has_work_item(self, kind: str, id: str) -> bool:
+        """Says whether a ticket or project task exists."""
+        return bool(await self._fetch(_HAS[kind], id))
+
+    async def entry(self, id: str, *, lock: bool = False) -> Entry | None:
+        """Returns an entry."""
+        rows = await self._fetch(f"{_ENTRY} FOR NO KEY UPDATE OF e" if lock else _ENTRY, id)
+        return entry_of(rows[0]) if rows else None
+
+    async def booked(self, users: Collection[str], start: datetime, end: datetime) -> Sequence[Entry]:
+        """Returns the entries that may keep users busy within a span."""
+        return [entry_of(row) for row in await self._fetch(_BOOKED, list(users), start, end)]
+
+    async def search(self, wanted: EntryFilter) -> Sequence[Entry]:
+        """Returns entries by begin."""
+        rows = await self._fetch(
+            _SEARCH,
+            list(wanted.users),
+            wanted.start,
+            wanted.end,
+            wanted.work_item_type,
+            wanted.work_item_id,
+            [status.lower() for status in wanted.statuses],
+            storable(wanted.query),
+            wanted.viewer,
+            wanted.limit,
+        )
+        return [entry_of(row) for row in rows]
+
+    async def add(self, entry: Entry) -> Entry:
+        """Stores a new entry."""
+        return await self._write(_INSERT, entry, "schedule_entry.created")
+
+    async def change(self, entry: Entry, change: Change) -> Entry:
+        """Stores what an entry is now."""
+        return await self._write(_UPDATE, entry, change)
+
+    async def note_conflicts(self, entry_id: str, others: Collection[str]) -> None:
+        """Notes that an entry overlaps others on purpose."""
+        await self._fetch(_CONFLICTS, entry_id, sorted(set(others) - {entry_id}))
+
+    async def _write(self, sql: str, entry: Entry, change: Change) -> Entry:
+        entry = replace(entry, title=storable(entry.title), notes=entry.notes and storable(entry.notes))
+        row = (await self._fetch(sql, *_values(entry)))[0]
+        stored = replace(entry, sequence=row["sequence"])
+        await self._fetch(_UNASSIGN, entry.id, list(entry.assignees))
+        await self._fetch(_ASSIGN, entry.id, list(entry.assignees))
+        await self._emit(stored, change)
+        return stored
+
+    async def _emit(self, entry: Entry, change: Change) -> None:
+        assert self._origin is not None  # noqa: S101 - there is a transaction, so there is an execution
+        data = json.dumps(storable_json(entry_to_json(entry)))
+        await self._fetch(_EMIT, change, entry.id, entry.sequence, data, self._consumers)
+        operation = f"workflow_action:{self._origin.action}"
+        await self._fetch(_AUDIT, operation, f"schedule_entries/{entry.id}", *self._origin)
+
+    async def _fetch(self, sql: str, *arguments: Any) -> Sequence[Mapping[str, Any]]:
+        if self._transaction is not None:
+            return await self._transaction.fetch(sql, self._tenant, *arguments)
+        async with self._database.tenant(self._tenant) as connection:
+            return [dict(row) for row in await connection.fetch(sql, self._tenant, *arguments)]
+
+
+def user_of(row: Mapping[str, Any]) -> User:
+    """Returns a user of a row of `USERS`."""
+    return User(
+        id=row["id"],
+        name=row["name"],
+        timezone=row["timezone"],
+        is_active=row["is_active"],
+        is_internal=row["is_internal"],
+        roles=frozenset(row["roles"]),
+    )
+
+
+def _values(entry: Entry) -> Sequence[Any]:
+    return (
+        entry.id,
+        entry.title,
+        entry.status,
+        entry.start,
+        entry.end,
+        entry.work_item_type,
+        entry.work_item_id,
+        entry.notes,
+        pattern_of(entry),
+        entry.original_id,
+        entry.is_private,
+        entry.timezone,
+        entry.recurrence is not None,
+        _end_of_series(entry),
+    )
+
+
+def _end_of_series(entry: Entry) -> datetime | None:
+    """Returns when the last occurrence ends; None for entries that do not repeat, or without end."""
+    recurrence = entry.recurrence
+    if recurrence is None or recurrence.is_endless or entry.start is None:
+        return None
+    starts = recurrence.all_starts(entry.start, zone_of(entry.timezone))
+    return (starts[-1] if starts else entry.start) + entry.duration

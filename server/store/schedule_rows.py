@@ -1,0 +1,100 @@
+"""Entries as rows and as the data of events."""
+
+import json
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any, Final
+
+import structlog
+
+from server.sdk.schedule import Entry, Recurrence
+
+_log = structlog.get_logger(__name__)
+
+ENTRY_COLUMNS: Final = """
+    e.entry_id::text, e.title, e.status, e.scheduled_start, e.scheduled_end, e.work_item_type, e.work_item_id::text,
+    e.notes, e.recurrence_pattern, e.original_entry_id::text, e.is_private, e.timezone, e.sequence,
+    ARRAY(SELECT a.user_id::text FROM schedule_entry_assignees a
+        WHERE a.tenant = e.tenant AND a.entry_id = e.entry_id ORDER BY 1) AS assignees
+"""
+
+
+def entry_of(row: Mapping[str, Any]) -> Entry:
+    """Returns an entry of a row with `ENTRY_COLUMNS`."""
+    return Entry(
+        id=row["entry_id"],
+        title=row["title"],
+        status=row["status"],
+        assignees=tuple(row["assignees"]),
+        start=row["scheduled_start"],
+        end=row["scheduled_end"],
+        work_item_type=row["work_item_type"],
+        work_item_id=row["work_item_id"],
+        notes=row["notes"],
+        recurrence=_recurrence(row["entry_id"], json.loads(row["recurrence_pattern"] or "null")),
+        original_id=row["original_entry_id"],
+        is_private=row["is_private"],
+        timezone=row["timezone"],
+        sequence=row["sequence"],
+    )
+
+
+def entry_to_json(entry: Entry) -> dict[str, Any]:
+    """Returns the data of an event about an entry."""
+    return {
+        "entry_id": entry.id,
+        "title": entry.title,
+        "status": entry.status,
+        "assigned_user_ids": list(entry.assignees),
+        "scheduled_start": entry.start and entry.start.isoformat(),
+        "scheduled_end": entry.end and entry.end.isoformat(),
+        "work_item_type": entry.work_item_type,
+        "work_item_id": entry.work_item_id,
+        "notes": entry.notes,
+        "recurrence_pattern": entry.recurrence and entry.start and entry.recurrence.to_pattern(entry.start),
+        "original_entry_id": entry.original_id,
+        "is_private": entry.is_private,
+        "timezone": entry.timezone,
+    }
+
+
+def entry_from_json(data: Mapping[str, Any], sequence: int) -> Entry:
+    """Returns the entry that an event tells."""
+    return Entry(
+        id=data["entry_id"],
+        title=data["title"],
+        status=data["status"],
+        assignees=tuple(data["assigned_user_ids"]),
+        start=_moment(data["scheduled_start"]),
+        end=_moment(data["scheduled_end"]),
+        work_item_type=data["work_item_type"],
+        work_item_id=data["work_item_id"],
+        notes=data["notes"],
+        recurrence=_recurrence(data["entry_id"], data["recurrence_pattern"]),
+        original_id=data["original_entry_id"],
+        is_private=data["is_private"],
+        timezone=data["timezone"],
+        sequence=sequence,
+    )
+
+
+def pattern_of(entry: Entry) -> str | None:
+    """Returns the stored form of when an entry repeats."""
+    if entry.recurrence is None or entry.start is None:
+        return None
+    return json.dumps(entry.recurrence.to_pattern(entry.start))
+
+
+def _recurrence(entry_id: str, pattern: Any) -> Recurrence | None:
+    """A pattern that nobody can read, of another writer, leaves the entry as one that takes place once."""
+    if not pattern:
+        return None
+    try:
+        return Recurrence.of_pattern(pattern)
+    except ValueError as error:
+        _log.warning("recurrence not understood", entry=entry_id, told=str(error))
+        return None
+
+
+def _moment(text: str | None) -> datetime | None:
+    return datetime.fromisoformat(text) if text else None

@@ -14,7 +14,7 @@ from server.core.records import Origin
 from server.sdk.context import LocalTransaction
 from server.sdk.schedule import Change, Entry, EntryFilter, User, zone_of
 from server.store.database import Database
-from server.store.schedule_rows import ENTRY_COLUMNS, entry_of, entry_to_json, pattern_of
+from server.store.schedule_rows import ENTRY_COLUMNS, entry_of, entry_to_json, known_zone, pattern_of
 from server.store.text import storable, storable_json
 
 USERS: Final = """
@@ -165,9 +165,9 @@ class Board:
         )
         return [entry_of(row) for row in rows]
 
-    async def add(self, entry: Entry) -> Entry:
+    async def add(self, entry: Entry, change: Change = "schedule_entry.created") -> Entry:
         """Stores a new entry."""
-        return await self._write(_INSERT, entry, "schedule_entry.created")
+        return await self._write(_INSERT, entry, change)
 
     async def change(self, entry: Entry, change: Change) -> Entry:
         """Stores what an entry is now."""
@@ -205,7 +205,7 @@ def user_of(row: Mapping[str, Any]) -> User:
     return User(
         id=row["id"],
         name=row["name"],
-        timezone=row["timezone"],
+        timezone=known_zone(row["timezone"]),
         is_active=row["is_active"],
         is_internal=row["is_internal"],
         roles=frozenset(row["roles"]),

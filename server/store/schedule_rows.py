@@ -7,7 +7,7 @@ from typing import Any, Final
 
 import structlog
 
-from server.sdk.schedule import Entry, Recurrence
+from server.sdk.schedule import Entry, Recurrence, zone_of
 
 _log = structlog.get_logger(__name__)
 
@@ -34,7 +34,7 @@ def entry_of(row: Mapping[str, Any]) -> Entry:
         recurrence=_recurrence(row["entry_id"], json.loads(row["recurrence_pattern"] or "null")),
         original_id=row["original_entry_id"],
         is_private=row["is_private"],
-        timezone=row["timezone"],
+        timezone=known_zone(row["timezone"]),
         sequence=row["sequence"],
     )
 
@@ -83,6 +83,16 @@ def pattern_of(entry: Entry) -> str | None:
     if entry.recurrence is None or entry.start is None:
         return None
     return json.dumps(entry.recurrence.to_pattern(entry.start))
+
+
+def known_zone(name: str | None) -> str | None:
+    """Returns the name of a zone; None for one that the IANA database does not know, as another writer may leave."""
+    try:
+        zone_of(name)
+    except ValueError as error:
+        _log.warning("time zone not known", told=str(error))
+        return None
+    return name
 
 
 def _recurrence(entry_id: str, pattern: Any) -> Recurrence | None:

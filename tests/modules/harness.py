@@ -21,6 +21,7 @@ from server.store.conversations import Conversations
 from server.store.database import Database
 from server.store.inventory import Assets
 from server.store.locks import Locks
+from server.store.schedule import Board
 
 M = TypeVar("M", bound=Message)
 
@@ -74,6 +75,7 @@ class Connected:
         self.alerts = Alerts(database, tenant, _provider(module), connection_id)
         self.accounts = Accounts(database, tenant)
         self.conversations = Conversations(database, tenant)
+        self.schedule = Board(database, tenant)
         self._locks = Locks(database)
         self.client = module.connect(
             ConnectionScope(
@@ -100,6 +102,7 @@ class Connected:
             alerts=self.alerts,
             accounts=self.accounts,
             conversations=self.conversations,
+            schedule=self.schedule,
             lock=lambda *parts: self._locks.hold(self.tenant, "/".join(parts), scope.deadline),
             remember=scope.evidence.update,
             warn=told.warn,

@@ -74,8 +74,8 @@ class ScheduleBook(Protocol):
     async def search(self, wanted: EntryFilter) -> Sequence[Entry]:
         """Returns entries by begin, those without a time last."""
 
-    async def add(self, entry: Entry) -> Entry:
-        """Stores a new entry with its event `schedule_entry.created`; returns it with its sequence."""
+    async def add(self, entry: Entry, change: Change = "schedule_entry.created") -> Entry:
+        """Stores a new entry, with its event; returns it with its sequence."""
 
     async def change(self, entry: Entry, change: Change) -> Entry:
         """Stores what an entry is now, with its event; returns it with its sequence."""

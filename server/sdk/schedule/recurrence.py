@@ -83,6 +83,17 @@ class Recurrence:
         """Returns the rule with further exceptions."""
         return replace(self, exceptions=self.exceptions.union(days))
 
+    def moved(self, days: int, by: timedelta) -> Self:
+        """Returns the rule of a series that is moved: by whole days in its zone, and by a span of time."""
+        return replace(
+            self,
+            days_of_week=tuple(sorted((day + days) % 7 for day in self.days_of_week)),
+            day_of_month=None if days else self.day_of_month,
+            month_of_year=None if days else self.month_of_year,
+            until=self.until and self.until + by,
+            exceptions=frozenset(day + timedelta(days=days) for day in self.exceptions),
+        )
+
     def checked(self, start: datetime, duration: timedelta, zone: ZoneInfo) -> tuple[datetime, ...]:
         """Returns the begins of all occurrences of an entry that is to be stored.
 

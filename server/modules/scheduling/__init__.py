@@ -1,0 +1,16 @@
+"""Scheduling: the dispatch board of this installation."""
+
+from typing import Any
+
+from server.gen.patchbay.modules.scheduling.v1 import scheduling_pb2
+from server.modules.scheduling import actions
+from server.sdk import IntegrationModule, Registrar
+
+MODULE = IntegrationModule[Any, None](
+    contract=scheduling_pb2.DESCRIPTOR.services_by_name["Scheduling"], handlers=actions.HANDLERS
+)
+
+
+def register(registrar: Registrar) -> None:
+    """Adds the module."""
+    registrar.add(MODULE)

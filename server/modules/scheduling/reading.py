@@ -68,9 +68,7 @@ def _filter(
     )
 
 
-def _occurrences(
-    rows: "list[Entry] | tuple[Entry, ...]", start: datetime, end: datetime
-) -> Iterator[tuple[EntryKey, Entry]]:
+def _occurrences(rows: Iterable[Entry], start: datetime, end: datetime) -> Iterator[tuple[EntryKey, Entry]]:
     for entry in rows:
         for key, span in spans_of(entry, start, end):
             yield key, replace(entry, start=span.start, end=span.end)

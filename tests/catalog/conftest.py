@@ -96,6 +96,7 @@ def pickers(registry, availabilities, reads) -> Pickers:
         alerts=lambda _tenant, _provider, _connection: nothing,
         accounts=lambda _tenant: nothing,
         conversations=lambda _tenant: nothing,
+        schedule=lambda _tenant, **_more: nothing,
     )
     handling = Handling(stores, max_output_bytes=1_000_000)
     executor = Executor(

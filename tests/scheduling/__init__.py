@@ -1,0 +1,1 @@
+"""The board: booking, finding, moving, exactly once."""

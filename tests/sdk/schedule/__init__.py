@@ -1,0 +1,1 @@
+"""Occurrences, bookings, free slots: pure functions."""

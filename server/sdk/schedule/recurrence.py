@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, time, timedelta
 from functools import lru_cache
-from itertools import islice, pairwise
+from itertools import islice, pairwise, takewhile
 from typing import Any, Final, Literal, Self
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
@@ -167,17 +167,27 @@ class Recurrence:
 
 def _rule(recurrence: Recurrence, first: datetime, zone: ZoneInfo) -> rrule:
     """The rule works on the zone's wall clock; the changes of the clock come in afterwards."""
-    until = recurrence.until and recurrence.until.astimezone(zone).replace(tzinfo=None)
     return rrule(
         _FREQUENCIES[recurrence.frequency],
         dtstart=first.astimezone(zone).replace(tzinfo=None),
         interval=recurrence.interval,
-        until=until,
+        until=None if recurrence.count else _last_wall(recurrence, zone),
         count=recurrence.count,
         byweekday=recurrence.weekdays or None,
         bymonthday=recurrence.day_of_month,
         bymonth=recurrence.month_of_year,
     )
+
+
+def _last_wall(recurrence: Recurrence, zone: ZoneInfo) -> datetime | None:
+    return recurrence.until and recurrence.until.astimezone(zone).replace(tzinfo=None)
+
+
+def _walls(recurrence: Recurrence, first: datetime, zone: ZoneInfo, most: int) -> Iterator[datetime]:
+    """Yields wall-clock times. Other writers' rules may have both ends, which RFC 5545 forbids: the earlier counts."""
+    last = _last_wall(recurrence, zone)
+    found = islice(_rule(recurrence, first, zone), most)
+    return found if last is None else takewhile(lambda wall: wall <= last, found)
 
 
 def _at(wall: datetime, zone: ZoneInfo) -> datetime:
@@ -186,7 +196,7 @@ def _at(wall: datetime, zone: ZoneInfo) -> datetime:
 
 
 def _some(recurrence: Recurrence, first: datetime, zone: ZoneInfo, most: int) -> Iterator[datetime]:
-    for wall in islice(_rule(recurrence, first, zone), most):
+    for wall in _walls(recurrence, first, zone, most):
         if wall.date() not in recurrence.exceptions:
             yield _at(wall, zone)
 

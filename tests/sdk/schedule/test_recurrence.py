@@ -1,6 +1,7 @@
 """When entries repeat: the wall clock, the stored form, the limits."""
 
 from datetime import UTC, date, datetime, timedelta
+from itertools import pairwise
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -37,7 +38,7 @@ def begins(entry: Entry, start: datetime, end: datetime) -> list[datetime]:
 def test_a_time_that_the_clock_leaves_out_comes_an_hour_later() -> None:
     """02:30 in Vienna does not exist on the 28th of March 2027: the occurrence is at 03:30 that day."""
     first = datetime(2027, 3, 27, 2, 30, tzinfo=VIENNA).astimezone(UTC)
-    told = begins(series(first, "Europe/Vienna"), first, first + timedelta(days=3))
+    told = begins(series(first, "Europe/Vienna"), first, first + timedelta(days=2, hours=12))
     assert [one.astimezone(VIENNA).strftime("%d %H:%M") for one in told] == ["27 02:30", "28 03:30", "29 02:30"]
 
 
@@ -49,7 +50,8 @@ def test_a_time_that_comes_twice_is_taken_once() -> None:
 
 
 def test_occurrences_that_only_reach_into_the_span_are_in_it() -> None:
-    """An occurrence that began before the span and ends in it takes place there; one that ends at its begin does not."""
+    """An occurrence that began before the span and ends in it takes place there; one that ends with its begin does
+    not."""
     first = datetime(2027, 3, 1, 9, tzinfo=UTC)
     within = first + timedelta(days=1, minutes=30)
     assert begins(series(first), within, within + HOUR) == [first + timedelta(days=1)]
@@ -79,7 +81,7 @@ RULES = st.builds(
     days_of_week=st.sets(st.integers(0, 6)).map(lambda days: tuple(sorted(days))),
     day_of_month=st.none() | st.integers(1, 31),
     month_of_year=st.none() | st.integers(1, 12),
-    until=st.none() | st.datetimes(datetime(2027, 1, 1), datetime(2030, 1, 1), timezones=st.just(UTC)),
+    until=st.none() | st.integers(0, 26_000).map(lambda hours: datetime(2027, 1, 1, tzinfo=UTC) + hours * HOUR),
     count=st.none() | st.integers(1, 99),
     workdays_only=st.booleans(),
     exceptions=st.frozensets(st.dates(date(2027, 1, 1), date(2030, 1, 1)), max_size=4),
@@ -104,7 +106,7 @@ def test_what_is_checked_is_what_takes_place(rule: Recurrence, zone: str) -> Non
         return
     entry = Entry(**{name: getattr(entry, name) for name in entry.__slots__} | {"recurrence": rule})
     assert begins(entry, first - HOUR, starts[-1] + 2 * HOUR) == list(starts)
-    assert all(later - earlier >= HOUR for earlier, later in zip(starts, starts[1:], strict=False))
+    assert all(later - earlier >= HOUR for earlier, later in pairwise(starts))
     assert len({one.astimezone(zone_of(zone)).time() for one in starts}) == 1
 
 
@@ -114,14 +116,14 @@ def test_what_is_checked_is_what_takes_place(rule: Recurrence, zone: str) -> Non
 )
 def test_patterns_that_cannot_be_read(pattern: dict[str, Any]) -> None:
     """Garbage raises ValueError, nothing else."""
-    with pytest.raises(ValueError):
+    with pytest.raises(ValueError, match=r"pattern|frequency|soon|literal"):
         Recurrence.of_pattern(pattern)
 
 
 @pytest.mark.parametrize("name", ["Mars/Olympus", "../../etc/passwd", "/etc/passwd", "a\0b", "Europe", "posixrules\n"])
 def test_zones_that_do_not_exist(name: str) -> None:
     """Unknown names, paths and control characters raise ValueError, nothing else."""
-    with pytest.raises(ValueError):
+    with pytest.raises(ValueError, match="is not a time zone"):
         zone_of(name)
 
 
@@ -129,5 +131,5 @@ def test_zones_that_do_not_exist(name: str) -> None:
 def test_keys_are_written_as_they_are_read(text: str) -> None:
     """The id of an entry or occurrence is read back; an occurrence too far away for a date is none."""
     assert str(EntryKey.parse(text)) == text
-    with pytest.raises(ValueError):
+    with pytest.raises(ValueError, match="e_9"):
         EntryKey.parse("e_999999999999999999")

@@ -1,6 +1,7 @@
 """Overlaps and free slots, against a slow answer that is plainly right."""
 
 from datetime import UTC, datetime, timedelta
+from itertools import pairwise
 
 from hypothesis import given
 from hypothesis import strategies as st
@@ -68,4 +69,4 @@ def test_merged_spans_hold_the_same_minutes(spans: list[tuple[int, int]]) -> Non
     minutes = {minute for start, length in spans for minute in range(start, start + length)}
     kept = [minute for minute in range(HORIZON) if any(collides(span(minute, 1), one) for one in found)]
     assert set(kept) == minutes
-    assert all(earlier.end < later.start for earlier, later in zip(found, found[1:], strict=False))
+    assert all(earlier.end < later.start for earlier, later in pairwise(found))

@@ -1,6 +1,6 @@
 """What the author of a module says; everything else stands in the contract."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -50,6 +50,38 @@ class Bench:
         if found is None:
             raise LookupError(f"no module with a connection to `{self.provider}` is registered")
         return found
+
+
+Rows = Callable[..., Sequence[Any]]
+"""`rows(statement, *arguments)`: runs a statement as the owner of the database, for all tenants."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class LocalBench:
+    """One module whose whole effect is in our database: it has no vendor, and its handlers are `transactional`.
+
+    Attributes:
+        provider: The module's group key.
+        prepare: Gives a new tenant what the first example of every action needs.
+        effects: Counts what all actions have changed so far, for all tenants.
+        register: As that of a Bench.
+    """
+
+    provider: str
+    prepare: Callable[[str, Rows], None]
+    effects: Callable[[Rows], int]
+    register: Register = all_modules
+
+    @property
+    def module(self) -> RegisteredModule:
+        """The module with its contract read.
+
+        Raises:
+            KeyError: Nothing registers this group.
+        """
+        registry = Registry()
+        self.register(registry)
+        return registry.modules[self.provider]
 
 
 def name_of(register: Register) -> str:

@@ -10,7 +10,7 @@ from typing import Any, ClassVar
 import pytest
 
 from server.composition import Register
-from server.conformance.bench import Bench
+from server.conformance.bench import Bench, LocalBench
 from server.conformance.judging import is_keyless, is_read
 from server.conformance.scene import Scene, Trace
 from server.conformance.stage import Stage
@@ -33,12 +33,12 @@ class Cases:
             environment.
     """
 
-    bench: ClassVar[Bench]
+    bench: ClassVar[Bench | LocalBench]
     golden: ClassVar[Path]
 
     def pytest_generate_tests(self, metafunc: pytest.Metafunc) -> None:
         """Makes a case for each action, picker or message that a test asks for."""
-        bench: Bench = metafunc.cls.bench
+        bench: Bench | LocalBench = metafunc.cls.bench
         for name, values in _parameters(bench).items():
             if name in metafunc.fixturenames:
                 metafunc.parametrize(name, list(values.values()), ids=list(values))
@@ -47,6 +47,11 @@ class Cases:
     def actions(cls) -> list[RegisteredAction]:
         """The module's actions with their handlers."""
         return _actions(cls.bench)
+
+    @classmethod
+    def open_scene(cls, stage: Stage, module: RegisteredModule, world: World) -> Scene:
+        """Returns the scene of another tenant, who can use the module."""
+        return Scene(stage, module, world).connect()
 
     @pytest.fixture(scope="class")
     @classmethod
@@ -68,12 +73,14 @@ class Cases:
     @classmethod
     def world(cls, module: RegisteredModule) -> Iterator[World]:
         """The vendor."""
+        assert isinstance(cls.bench, Bench), "a module without a vendor is for LocalConformance"
         with closing(World(cls.bench, module)) as made:
             yield made
 
     @pytest.fixture
     def other_world(self, module: RegisteredModule) -> Iterator[World]:
         """Another vendor, with credentials of its own."""
+        assert isinstance(self.bench, Bench)
         with closing(World(self.bench, module)) as made:
             yield made
 
@@ -84,7 +91,7 @@ class Cases:
 
         @cache
         def traced(action: RegisteredAction) -> Trace:
-            return Scene(stage, module, world).connect().trace(action)
+            return cls.open_scene(stage, module, world).trace(action)
 
         return traced
 
@@ -101,7 +108,7 @@ class Cases:
         """A connected tenant of this case alone, and the vendor as new."""
         if "undisturbed" in request.fixturenames:
             request.getfixturevalue("undisturbed")  # it uses the vendor, so it comes first
-        made = Scene(stage, module, world).connect()
+        made = self.open_scene(stage, module, world)
         yield made
         made.disconnect()  # else its unknown outcomes are probed while the next case counts requests
 
@@ -131,7 +138,7 @@ class _Times:
             terminalreporter.write_line(f"{provider}: {seconds:.1f} s")
 
 
-def _parameters(bench: Bench) -> dict[str, dict[str, Any]]:
+def _parameters(bench: Bench | LocalBench) -> dict[str, dict[str, Any]]:
     actions = {one.definition.id: one for one in _actions(bench)}
     writes = {name: one for name, one in actions.items() if not is_read(one.definition)}
     pickers = {f"{name}-{path}": (one, path) for name, one in actions.items() for path in one.definition.pickers}
@@ -146,7 +153,7 @@ def _parameters(bench: Bench) -> dict[str, dict[str, Any]]:
 
 
 @cache
-def _actions(bench: Bench) -> list[RegisteredAction]:
+def _actions(bench: Bench | LocalBench) -> list[RegisteredAction]:
     registry = Registry()
     bench.register(registry)
     return [one for one in registry.actions if one.module.definition.provider == bench.provider]

@@ -23,7 +23,8 @@ class ContractCases(Cases):
 
     def test_a_schema_accepts_exactly_what_parsing_accepts(self, message: MessageContract) -> None:
         """The law holds for inputs, outputs and the connection, in both forms of the schema."""
-        check_law(message, _INSTANCES)
+        inputs = [one.definition for one in self.actions() if one.definition.input.descriptor is message.descriptor]
+        check_law(message, _INSTANCES, [example for one in inputs for example in one.examples])
 
     def test_the_catalog_is_the_reviewed_one(self, module: RegisteredModule) -> None:
         """Everything that can be observed of the module is what somebody has looked at."""

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import grpc
 import pytest
 
+from server.conformance.bench import Bench
 from server.conformance.calls import Asked
 from server.conformance.cases import Cases, Traces
 from server.conformance.judging import (
@@ -93,6 +94,7 @@ class DeathCases(Cases):
         *,
         after: bool,
     ) -> Victim:
+        assert isinstance(self.bench, Bench)
         world = stack.enter_context(closing(World(self.bench, module)))
         scene = Scene(stage, module, world).connect()
         world.control.add_fault("hang", after=after, **undisturbed.match)

@@ -7,8 +7,8 @@ import pytest
 
 from scripts.documents import GOLDEN
 from server.composition import all_modules
-from server.conformance.bench import Bench
-from server.conformance.suite import Conformance
+from server.conformance.bench import Bench, LocalBench
+from server.conformance.suite import Conformance, LocalConformance
 from server.core.registry import Registry
 from tests.support.paths import ROOT
 
@@ -19,11 +19,11 @@ def _providers() -> list[str]:
     return sorted(module.definition.provider for module in registry.modules.values())
 
 
-def _bench(provider: str) -> Bench | None:
+def _bench(provider: str) -> Bench | LocalBench | None:
     """Returns the module's own bench, else the simulator's demo world; None without either."""
     own, simulator = f"tests.modules.{provider}.bench", f"sandbox.{provider}"
     if find_spec(own.rpartition(".")[0]) is not None and find_spec(own) is not None:
-        found: Bench = importlib.import_module(own).BENCH
+        found: Bench | LocalBench = importlib.import_module(own).BENCH
         return found
     vendor = importlib.import_module(simulator) if find_spec(simulator) else None
     if vendor is None or not hasattr(vendor, "demo_connection"):
@@ -45,4 +45,5 @@ def test_a_registered_module_has_a_bench(provider: str) -> None:
 for _provider, _found in BENCHES.items():
     if _found is not None:
         _facts = {"bench": _found, "golden": ROOT / GOLDEN / f"{_provider}.json"}
-        globals()[f"Test_{_provider}"] = type(f"Test_{_provider}", (Conformance,), _facts)
+        _suite = Conformance if isinstance(_found, Bench) else LocalConformance
+        globals()[f"Test_{_provider}"] = type(f"Test_{_provider}", (_suite,), _facts)

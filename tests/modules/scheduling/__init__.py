@@ -1,0 +1,1 @@
+"""The bench of scheduling; its tests are in tests/scheduling."""

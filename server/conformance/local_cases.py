@@ -22,7 +22,7 @@ from server.core.registry import RegisteredAction, RegisteredModule
 from server.gen.patchbay.v1 import catalog_pb2
 
 _AT_ONCE = 16
-_KILLS = 3
+_KILLS = 2
 _SOON = 0.05
 
 
@@ -76,7 +76,7 @@ class LocalCases(Cases):
 
     @pytest.fixture(scope="class")
     @classmethod
-    def world(cls, stage: Stage) -> World:  # type: ignore[override] # nothing of it has to be closed
+    def world(cls, stage: Stage) -> World:
         """Our database."""
         assert isinstance(cls.bench, LocalBench), "a module with a vendor is for Conformance"
         assert stage.caller  # the server has made the database

@@ -69,11 +69,19 @@ def test_an_unmapped_rule_is_still_enforced(field: str) -> None:
     assert not accepted(contract, instance)
 
 
+COMPARISONS = {
+    "patchbay.modules.scheduling.v1.Window: cel:window.order",
+    "patchbay.modules.scheduling.v1.Window: cel:window.length",
+    "patchbay.modules.scheduling.v1.SearchWindow: cel:search_window.order",
+    "patchbay.modules.scheduling.v1.SearchWindow: cel:search_window.length",
+}
+
+
 def test_own_modules_have_no_unmapped_rules() -> None:
-    """Every rule of every module of the repository is in its schemas."""
-    for module in own_modules():
-        for action in module.actions:
-            assert action.input.schema.unmapped == action.output.schema.unmapped == ()
+    """Every rule of every module of the repository is in its schemas, but those that compare two fields: JSON Schema
+    has no words for them."""
+    contracts = [one for module in own_modules() for action in module.actions for one in (action.input, action.output)]
+    assert {name for contract in contracts for name in contract.schema.unmapped} == COMPARISONS
 
 
 @pytest.mark.parametrize("message", [*torture_messages(), *own_messages()], ids=lambda message: message.full_name)

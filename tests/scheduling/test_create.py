@@ -201,8 +201,8 @@ async def test_people_and_work_that_do_not_exist(office: Office) -> None:
         ({"link": {"type": "invoice", "id": TICKET}}, "input.link.type"),
         ({"status": "<b>"}, "input.status"),
         ({"recurrence": {"frequency": "hourly", "count": 2}}, "input.recurrence.frequency"),
-        ({"recurrence": {"frequency": "daily"}}, "input.recurrence"),
-        ({"recurrence": {"frequency": "daily", "count": 2, "until": at(0, 9)}}, "input.recurrence"),
+        ({"recurrence": {"frequency": "daily"}}, "input.recurrence.end"),
+        ({"recurrence": {"frequency": "daily", "count": 2, "until": at(0, 9)}}, "input.recurrence.count"),
         ({"recurrence": {"frequency": "daily", "count": 1001}}, "input.recurrence.count"),
     ],
 )

@@ -161,8 +161,7 @@ async def office_of_replicas(fresh: Fresh, replicas: Replicas) -> AsyncIterator[
 async def test_rule_16_kill_9_anywhere_leaves_one_entry_or_none(
     office_of_replicas: Office, replicas: Replicas, other: asyncpg.Connection
 ) -> None:
-    """Rule 16: kill -9 before each statement of the transaction, after it and at any time: the same key then returns
-    one entry, with one event and one audit row; what is not committed has left nothing."""
+    """Rule 16: after kill -9 at each statement and at any time the same key has one entry, one event, one audit row."""
     office = office_of_replicas
     for strike_at in WINDOWS:
         user = await office.hire("Ann")

@@ -83,7 +83,7 @@ Global___WorkItemLink: _TypeAlias = WorkItemLink  # noqa: Y015
 
 @_typing.final
 class Recurrence(_message.Message):
-    """When an entry repeats. One of `until` and `count` ends it."""
+    """When an entry repeats."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -104,7 +104,7 @@ class Recurrence(_message.Message):
     month_of_year: _builtins.int
     """Month of the year, 1 to 12. 0: for `yearly` the month of the start."""
     count: _builtins.int
-    """How many occurrences, the first included, at most 1,000. 0: `until` says."""
+    """How many occurrences, the first included, 1 to 1,000."""
     workdays_only: _builtins.bool
     """Leaves out Saturdays and Sundays."""
     @_builtins.property
@@ -127,11 +127,13 @@ class Recurrence(_message.Message):
         count: _builtins.int = ...,
         workdays_only: _builtins.bool = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["until", b"until"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["count", b"count", "end", b"end", "until", b"until"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["count", b"count", "day_of_month", b"day_of_month", "days_of_week", b"days_of_week", "frequency", b"frequency", "interval", b"interval", "month_of_year", b"month_of_year", "until", b"until", "workdays_only", b"workdays_only"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["count", b"count", "day_of_month", b"day_of_month", "days_of_week", b"days_of_week", "end", b"end", "frequency", b"frequency", "interval", b"interval", "month_of_year", b"month_of_year", "until", b"until", "workdays_only", b"workdays_only"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    def WhichOneof(self, oneof_group: _Never) -> None: ...
+    _WhichOneofReturnType_end: _TypeAlias = _typing.Literal["until", "count"]  # noqa: Y015
+    _WhichOneofArgType_end: _TypeAlias = _typing.Literal["end", b"end"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType_end) -> _WhichOneofReturnType_end | None: ...
 
 Global___Recurrence: _TypeAlias = Recurrence  # noqa: Y015
 

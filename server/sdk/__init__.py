@@ -19,6 +19,7 @@ from server.sdk.module import (
     Probe,
     Registrar,
     SignIn,
+    handlers_in,
     sends_at_once,
     transactional,
 )
@@ -48,6 +49,7 @@ __all__ = [
     "Registrar",
     "SignIn",
     "Verdict",
+    "handlers_in",
     "rmm_connection",
     "sends_at_once",
     "transactional",

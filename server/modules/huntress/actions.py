@@ -1,10 +1,8 @@
 """What a tenant can do with Huntress."""
 
-from collections.abc import Sequence
-
 from server.gen.patchbay.modules.huntress.v1 import huntress_pb2 as pb
 from server.modules.huntress.client import HuntressClient
-from server.sdk import ActionContext, ActionFailure, FailureCategory, Handler, ProbeContext
+from server.sdk import ActionContext, ActionFailure, FailureCategory, ProbeContext
 from server.sdk.paging import Row
 from server.sdk.reading import filled, text
 
@@ -75,16 +73,6 @@ async def get_account(_request: pb.GetAccountRequest, ctx: Context) -> pb.GetAcc
     user = actor.get("user")
     email = user.get("email") if isinstance(user, dict) else None
     return filled(pb.GetAccountResponse, account, account_id=account.get("id"), key_user_email=email)
-
-
-HANDLERS: Sequence[Handler] = [
-    find_incidents,
-    get_incident,
-    resolve_incident,
-    list_organizations,
-    get_agent,
-    get_account,
-]
 
 
 def _incident(report: Row) -> pb.Incident:

@@ -1,39 +1,30 @@
 """What a tenant can do with Tactical RMM."""
 
-from collections.abc import Sequence
 from dataclasses import asdict
 
 from server.gen.patchbay.modules.tacticalrmm.v1 import tacticalrmm_pb2 as pb
 from server.modules.tacticalrmm.client import Script, ScriptOrder, TacticalClient
 from server.modules.tacticalrmm.connection import NotReached
 from server.modules.tacticalrmm.runs import Mark, Mode, ScriptRun, agent_offline, long_gone, silent, told
-from server.sdk import ActionContext, ActionFailure, Device, DeviceFilter, Handler, sends_at_once
-from server.sdk.devices import find_devices, remembered
-from server.sdk.devices import told as told_device
+from server.sdk import ActionContext, ActionFailure, Device, sends_at_once
+from server.sdk.devices import Devices
 from server.sdk.reading import filled
 
 Context = ActionContext[TacticalClient]
 
-PROVIDER = "tacticalrmm"
-
-_NAMES = {"agent_id": "device_id", "hostname": "name", "agent_online": "online"}
+_AGENTS = Devices(pb.Agent, "tacticalrmm", agent_id="device_id", hostname="name", agent_online="online")
 _SHELLS = {"windows": "powershell", "linux": "/bin/bash", "darwin": "/bin/bash"}
 
 
 async def find_agents(request: pb.FindAgentsRequest, ctx: Context) -> pb.FindAgentsResponse:
     """Finds agents in the inventory, or at the vendor when asked to or when the inventory is empty."""
-    wanted = DeviceFilter(
-        device_id=request.agent_id, asset_id=request.asset_id, query=request.query, limit=request.limit or 50
-    )
-    found = await find_devices(wanted, ctx, ctx.client, live=request.live)
-    agents = found.told(pb.Agent, PROVIDER, **_NAMES)
+    agents = await _AGENTS.find(request, ctx)
     return pb.FindAgentsResponse(agents=agents, count=len(agents))
 
 
 async def get_agent(request: pb.GetAgentRequest, ctx: Context) -> pb.GetAgentResponse:
     """Asks the vendor for one agent."""
-    (device,) = await remembered([await ctx.client.device(request.agent_id)], ctx)
-    return pb.GetAgentResponse(agent=told_device(pb.Agent, device, PROVIDER, **_NAMES))
+    return pb.GetAgentResponse(agent=await _AGENTS.get(request.agent_id, ctx))
 
 
 async def list_scripts(request: pb.ListScriptsRequest, ctx: Context) -> pb.ListScriptsResponse:
@@ -103,9 +94,6 @@ async def reboot_agent(request: pb.RebootAgentRequest, ctx: Context) -> pb.Reboo
             raise agent_offline(400, lost.failure.vendor_message) from None
         raise
     return pb.RebootAgentResponse(reboot_requested=True, agent_id=request.agent_id)
-
-
-HANDLERS: Sequence[Handler] = [find_agents, get_agent, list_scripts, run_script, run_command, reboot_agent]
 
 
 def _shown(script: Script) -> pb.Script:

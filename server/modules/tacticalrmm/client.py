@@ -14,10 +14,11 @@ from typing import Any
 
 from server.gen.patchbay.modules.tacticalrmm.v1.tacticalrmm_pb2 import RunScriptRequest, Script, TacticalRmmConnection
 from server.modules.tacticalrmm.connection import NATS_DOWN, Pace, bus_down, instance_url, read_error, signed_in
-from server.sdk import ActionFailure, ConnectionScope, Deadline, Device, DeviceFilter, OutcomeUnknown
+from server.sdk import ActionFailure, ConnectionScope, Device, DeviceFilter, OutcomeUnknown
 from server.sdk.http import HttpClient, HttpResponse
 from server.sdk.listing import Listing
 from server.sdk.reading import an_object, clean, filled, moment, number, objects, text, told_at, whole
+from server.sdk.recent import Recent
 from server.sdk.sessions import Session
 
 DEFAULT_MAX_WAIT = 50.0
@@ -26,7 +27,6 @@ _MARGIN = 15.0  # seconds that our wait is longer than the server's
 _PING_SECONDS = 30.0  # three tries of 2 s; about 14 s when the server's bus is down
 _READ_SECONDS = 30.0
 _REBOOT_SECONDS = 10.0
-_ORGANIZATIONS_SECONDS = 60.0
 _YEAR = 366 * 86_400.0
 _MAX_BYTES = 32 * 1024 * 1024  # lists are not paged; an agent's history holds the output of every run
 
@@ -77,7 +77,7 @@ class TacticalClient:
         self.username = settings.login.username[:50]  # as the server cuts it
         self.pace = Pace()
         self._sender = sender
-        self._organizations: tuple[Deadline, Mapping[str, str]] | None = None
+        self._organizations: Recent[Mapping[str, str]] = Recent(self._organization_ids, {})
 
     async def check(self) -> None:
         """Proves the credentials by the cheapest call that needs the right every action needs: no client has id 0, so
@@ -92,13 +92,13 @@ class TacticalClient:
         """Returns every agent that the account may see; the server has no search of its own."""
         del wanted
         rows = await self._list("/agents/", "can_list_agents", {"detail": "true"})
-        organizations = await self._organization_ids()
+        organizations = await self._organizations.get()
         agents = [_device(row) for row in rows if row.get("agent_id")]
         return Listing([_with_organization(one, organizations) for one in agents])
 
     async def device(self, agent_id: str) -> Device:
         """Returns one agent with the id of its organization."""
-        return _with_organization(await self.agent(agent_id), await self._organization_ids())
+        return _with_organization(await self.agent(agent_id), await self._organizations.get())
 
     async def agent(self, agent_id: str) -> Device:
         """Returns one agent as the server tells it: the organization by its name only."""
@@ -106,19 +106,9 @@ class TacticalClient:
         return replace(_device(an_object(response)), device_id=agent_id)
 
     async def _organization_ids(self) -> Mapping[str, str]:
-        """Returns ids of clients by name, at most a minute old: agents tell names only. Empty when the account may not
-        list clients, or when they cannot be had just now."""
-        if self._organizations is not None and self._organizations[0].remaining() > 0:
-            return self._organizations[1]
-        ids: Mapping[str, str] = {}
-        try:
-            rows = await self._list("/clients/", "can_list_clients")
-            ids = {str(row["name"]): str(row["id"]) for row in rows if "name" in row and "id" in row}
-        except ActionFailure as failure:
-            if failure.failure.reason != "VENDOR_PERMISSION_DENIED":
-                return ids
-        self._organizations = Deadline.after(_ORGANIZATIONS_SECONDS), ids
-        return ids
+        """Returns ids of clients by name: agents tell names only. The account may not be allowed to list clients."""
+        rows = await self._list("/clients/", "can_list_clients")
+        return {str(row["name"]): str(row["id"]) for row in rows if "name" in row and "id" in row}
 
     async def online(self, agent_id: str) -> bool:
         """Asks the agent itself, by way of the server; about 8 s when it does not answer."""

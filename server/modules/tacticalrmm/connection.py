@@ -100,9 +100,7 @@ def _login_refused(response: HttpResponse) -> ActionFailure | None:
     """Reads the answers of the sign-in views; every 400 of theirs means that the credentials are wrong."""
     if response.status != 400:
         return None
-    return ActionFailure(
-        "CREDENTIALS_REFUSED", "Tactical RMM did not accept the user name, password or code.", vendor_status=400
-    )
+    return ActionFailure("CREDENTIALS_REFUSED", "Tactical RMM did not accept the user name, password or code.")
 
 
 def bus_down() -> ActionFailure:
@@ -115,49 +113,33 @@ def bus_down() -> ActionFailure:
 
 
 def read_error(response: HttpResponse) -> ActionFailure | None:
-    """Reads the server's error bodies: bare strings, `{"detail"}`, `{"field": [...]}`, HTML pages.
+    """Reads the server's error bodies: bare strings, `{"detail"}`, `{"field": [...]}`, HTML pages, which say nothing.
 
     None leaves the translation to the framework: 429, and 5xx, which after a write means that nobody knows.
     """
-    said, status = _said(response), response.status
+    said, status = clean(spoken(response) or ""), response.status
     if status == 400:
         return _rejected(said)
     if status == 401:
         reason = "CREDENTIALS_EXPIRED" if "expired" in said.lower() else "CREDENTIALS_REFUSED"
-        return ActionFailure(reason, f"Tactical RMM refused the credentials: {said}", vendor_status=401)
+        return ActionFailure(reason, f"Tactical RMM refused the credentials: {said}")
     if status == 403:
         message = "The account's role does not allow this, or not for this agent."
-        return ActionFailure("VENDOR_PERMISSION_DENIED", message, vendor_status=403, vendor_message=said)
+        return ActionFailure("VENDOR_PERMISSION_DENIED", message)
     if status == 404 and said:
         field = next((f"{name.lower()}_id" for name in ("Agent", "Script") if said.startswith(f"No {name} ")), "")
-        return ActionFailure("NOT_FOUND", said, vendor_status=404, vendor_message=said, field=field)
+        return ActionFailure("NOT_FOUND", said, field=field)
     if status == 404:
-        return ActionFailure(
-            "VENDOR_ANSWER_INVALID", "The address does not offer Tactical RMM's API.", vendor_status=404
-        )
+        return ActionFailure("VENDOR_ANSWER_INVALID", "The address does not offer Tactical RMM's API.")
     return None
 
 
-def _rejected(said: str) -> ActionFailure:
+def _rejected(said: str) -> ActionFailure | None:
     if said == NATS_DOWN:
         return bus_down()
     if said in {_UNABLE, TIMEOUT}:
-        return NotReached("The agent did not answer the server in time.", vendor_status=400, vendor_message=said)
+        return NotReached("The agent did not answer the server in time.")
     if said:
-        return ActionFailure(
-            "VENDOR_REJECTED_INPUT",
-            "Tactical RMM refused the request; see its message.",
-            vendor_status=400,
-            vendor_message=said,
-        )
-    return ActionFailure(
-        "INTEGRATION_MISCONFIGURED",
-        "The server does not answer to this host name.",
-        vendor_status=400,
-        field="settings.instance_url",
-    )
-
-
-def _said(response: HttpResponse) -> str:
-    """The message of an error body; empty for a page, which says nothing about the cause."""
-    return clean(spoken(response) or "")
+        return None
+    message = "The server does not answer to this host name."
+    return ActionFailure("INTEGRATION_MISCONFIGURED", message, field="settings.instance_url")

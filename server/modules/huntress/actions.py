@@ -3,6 +3,7 @@
 from server.gen.patchbay.modules.huntress.v1 import huntress_pb2 as pb
 from server.modules.huntress.client import HuntressClient
 from server.sdk import ActionContext, ActionFailure, FailureCategory, ProbeContext
+from server.sdk.listing import named
 from server.sdk.paging import Row
 from server.sdk.reading import filled, text
 
@@ -16,7 +17,7 @@ async def find_incidents(request: pb.FindIncidentsRequest, ctx: Context) -> pb.F
     names = ("status", "severity", "platform", "organization_id", "agent_id")
     filters = {name: getattr(request, name) or None for name in names}
     newest = {"sort_field": "updated_at", "sort_direction": "desc"}
-    found = await ctx.client.many("/incident_reports", {**filters, **newest}, request.limit or 50)
+    found = await ctx.client.many("/incident_reports", {**filters, **newest}, request.limit)
     return pb.FindIncidentsResponse(incidents=map(_incident, found), count=len(found))
 
 
@@ -51,12 +52,8 @@ async def probe_resolution(
 
 async def list_organizations(request: pb.ListOrganizationsRequest, ctx: Context) -> pb.ListOrganizationsResponse:
     """Lists organizations; the text is looked for before the limit cuts."""
-    sought, by_name = request.query.casefold(), {"sort_field": "name", "sort_direction": "asc"}
-
-    def named(row: Row) -> bool:
-        return sought in (text(row.get("name")) or "").casefold()
-
-    found = await ctx.client.many("/organizations", by_name, request.limit or 100, named)
+    by_name = {"sort_field": "name", "sort_direction": "asc"}
+    found = await ctx.client.many("/organizations", by_name, request.limit, named(request.query))
     told = [filled(pb.Organization, row, organization_id=row.get("id")) for row in found]
     return pb.ListOrganizationsResponse(organizations=told, count=len(told))
 

@@ -9,6 +9,7 @@ from server.sdk import ActionContext, ActionFailure, Deadline
 from server.sdk.alert_book import RESOLVED
 from server.sdk.alerts import Alerts
 from server.sdk.devices import Devices
+from server.sdk.listing import by_name
 from server.sdk.paging import Row
 from server.sdk.polling import awaited
 from server.sdk.reading import filled
@@ -64,11 +65,9 @@ async def list_automations(request: pb.ListAutomationsRequest, ctx: Context) -> 
     rows, webhooks = await ctx.client.automations(), await ctx.client.webhooks()
     if not webhooks.complete:
         ctx.warn("WEBHOOK_TRIGGERS_INCOMPLETE", "Level told only some of the webhook triggers.", "")
-    text = request.query.casefold()
-    chosen = sorted((row for row in rows if text in _name(row)), key=_name)[: request.limit]
     shown = [
         filled(pb.Automation, row, automation_id=row.get("id"), webhooks=_shown(webhooks.items, row.get("id")))
-        for row in chosen
+        for row in by_name(rows, request.query, request.limit)
     ]
     return pb.ListAutomationsResponse(automations=shown, count=len(shown))
 
@@ -102,10 +101,6 @@ async def run_status(request: pb.RunStatusRequest, ctx: Context) -> pb.RunStatus
     (row,) = seen
     run = filled(pb.Run, row, run_id=request.run_id, finished=_finished(row))
     return filled(pb.RunStatusResponse, row, run=run)
-
-
-def _name(row: Row) -> str:
-    return str(row.get("name") or "").casefold()
 
 
 def _shown(webhooks: Iterable[Webhook], automation_id: Any) -> list[pb.WebhookTrigger]:

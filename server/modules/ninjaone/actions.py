@@ -18,6 +18,7 @@ from server.sdk import (
 from server.sdk.alert_book import RESOLVED
 from server.sdk.alerts import Alerts
 from server.sdk.devices import Devices
+from server.sdk.listing import by_name
 from server.sdk.reading import filled, text
 
 Context = ActionContext[NinjaClient]
@@ -52,9 +53,8 @@ async def reboot_device(request: pb.RebootDeviceRequest, ctx: Context) -> pb.Reb
 
 async def scripting_options(request: pb.ScriptingOptionsRequest, ctx: Context) -> pb.ScriptingOptionsResponse:
     """Lists what may run on a device, and as whom."""
-    options, query = await ctx.client.scripting_options(request.device_id), request.query.casefold()
-    rows = [row for row in _rows(options, "scripts") if query in _name(row).casefold()]
-    shown = [filled(pb.Script, row) for row in sorted(rows, key=lambda row: (_name(row).casefold(), str(row)))]
+    options = await ctx.client.scripting_options(request.device_id)
+    shown = [filled(pb.Script, row) for row in by_name(_rows(options, "scripts"), request.query)]
     return pb.ScriptingOptionsResponse(scripts=shown, count=len(shown), run_as=_run_as(options))
 
 
@@ -125,10 +125,6 @@ def _rows(value: Mapping[str, Any], name: str) -> list[Mapping[str, Any]]:
     return [row for row in rows if isinstance(row, dict)] if isinstance(rows, list) else []
 
 
-def _name(row: Mapping[str, Any]) -> str:
-    return text(row.get("name")) or ""
-
-
 def _run_as(options: Mapping[str, Any]) -> list[pb.RunAs]:
     told = options.get("credentials")
     known = told if isinstance(told, dict) else {}
@@ -146,7 +142,7 @@ def _runnable(request: pb.RunScriptRequest, options: Mapping[str, Any]) -> dict[
         if text(row.get(key)) == wanted.lower():
             if request.type not in {"", row.get("type")}:
                 raise ActionFailure("SCRIPT_NOT_AVAILABLE", f"The item is no {request.type}.", field="type")
-            return {"type": row.get("type"), key: row[key], "name": _name(row)}
+            return {"type": row.get("type"), key: row[key], "name": text(row.get("name")) or ""}
     raise ActionFailure("SCRIPT_NOT_AVAILABLE", "The device has no such script or action to run.", field=field)
 
 

@@ -6,6 +6,8 @@ from server.modules.tacticalrmm.connection import NotReached
 from server.modules.tacticalrmm.runs import Mark, Mode, ScriptRun, agent_offline, long_gone, silent, told
 from server.sdk import ActionContext, ActionFailure, Device, sends_at_once
 from server.sdk.devices import Devices
+from server.sdk.listing import by_name
+from server.sdk.reading import filled
 
 Context = ActionContext[TacticalClient]
 
@@ -26,10 +28,8 @@ async def get_agent(request: pb.GetAgentRequest, ctx: Context) -> pb.GetAgentRes
 
 async def list_scripts(request: pb.ListScriptsRequest, ctx: Context) -> pb.ListScriptsResponse:
     """Lists the script library."""
-    text = request.query.casefold()
-    scripts = [script for script in await ctx.client.scripts() if text in script.name.casefold()]
-    scripts.sort(key=lambda script: (script.name.casefold(), script.id))
-    shown = scripts[: request.limit]
+    rows = [row for row in await ctx.client.scripts() if row.get("hidden") is not True]
+    shown = [filled(pb.Script, row) for row in by_name(rows, request.query, request.limit)]
     return pb.ListScriptsResponse(scripts=shown, count=len(shown))
 
 

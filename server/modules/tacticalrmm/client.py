@@ -116,10 +116,9 @@ class TacticalClient:
         response = await self._send("GET", path, "can_list_agents", seconds=_PING_SECONDS)
         return an_object(response).get("status") == "online"
 
-    async def scripts(self) -> list[Script]:
-        """Returns the script library, community scripts included, hidden ones left out."""
-        rows = await self._list("/scripts/", "can_list_scripts")
-        return [filled(Script, row) for row in rows if row.get("hidden") is not True]
+    async def scripts(self) -> list[dict[str, Any]]:
+        """Returns the script library as the server tells it, community scripts and hidden ones included."""
+        return await self._list("/scripts/", "can_list_scripts")
 
     async def script(self, script_id: str) -> Script:
         """Returns one script; no platforms means all."""

@@ -14,8 +14,7 @@ _NOT_READY = frozenset({409, 422})
 
 async def find_incidents(request: pb.FindIncidentsRequest, ctx: Context) -> pb.FindIncidentsResponse:
     """Finds incident reports."""
-    names = ("status", "severity", "platform", "organization_id", "agent_id")
-    filters = {name: getattr(request, name) or None for name in names}
+    filters = {field.name: value for field, value in request.ListFields() if field.name != "limit"}
     newest = {"sort_field": "updated_at", "sort_direction": "desc"}
     found = await ctx.client.many("/incident_reports", {**filters, **newest}, request.limit)
     return pb.FindIncidentsResponse(incidents=map(_incident, found), count=len(found))

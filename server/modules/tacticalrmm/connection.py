@@ -19,7 +19,6 @@ NATS_DOWN = "natsdown"
 TIMEOUT = "timeout"
 
 _UNABLE = "Unable to contact the agent"
-_LOGIN_SECONDS = 30.0
 
 
 class NotReached(OutcomeUnknown):
@@ -69,7 +68,7 @@ async def signed_in(http: HttpClient, login: KnoxLogin) -> str:
 
     async def ask(path: str, **more: str) -> Mapping[str, object]:
         credentials = {"username": login.username, "password": login.password, **more}
-        return await http.sign_in(path, json=credentials, read_error=_login_refused, timeout=_LOGIN_SECONDS)
+        return await http.sign_in(path, json=credentials, read_error=_login_refused)
 
     answer = await ask("/v2/checkcreds/")
     if answer.get("totp") is True:

@@ -16,7 +16,8 @@ class Recent(Generic[T]):
 
     Args:
         read: Asks the vendor.
-        otherwise: What counts while it cannot be had; for a minute when the account may not have it.
+        otherwise: What counts when it cannot be had. It is asked for again at the next call: a right that was just
+            granted counts at once.
     """
 
     def __init__(self, read: Callable[[], Awaitable[T]], otherwise: T) -> None:
@@ -30,9 +31,7 @@ class Recent(Generic[T]):
             return self._kept[1]
         try:
             found = await self._read()
-        except ActionFailure as failure:
-            if failure.failure.reason != "VENDOR_PERMISSION_DENIED":
-                return self._otherwise
-            found = self._otherwise
+        except ActionFailure:
+            return self._otherwise
         self._kept = Deadline.after(_SECONDS), found
         return found

@@ -11,9 +11,17 @@ from google.protobuf.descriptor_pb2 import MethodOptions
 
 from server.contract.defaults import apply_defaults
 from server.contract.field_checks import message_defects
-from server.contract.options import COMMON_REASONS, action_options, is_action, module_options, seconds
+from server.contract.options import (
+    COMMON_REASONS,
+    action_options,
+    declared_failures,
+    is_action,
+    is_reference,
+    module_options,
+    seconds,
+)
 from server.contract.parsing import parser_for, too_deep
-from server.contract.picker_checks import picker_defects
+from server.contract.picker_checks import picker_defects, shared_picker_defects
 from server.contract.problems import ContractError, Violation
 from server.contract.validation import violations_of
 from server.gen.patchbay.v1 import options_pb2
@@ -33,6 +41,8 @@ def module_defects(service: ServiceDescriptor) -> Iterator[str]:
     options = module_options(service)
     yield from _tile_defects(options)
     yield from _budget_defects(options)
+    yield from _shared_failure_defects(service)
+    yield from shared_picker_defects(service)
     yield from _identity_defects(service)
     if options.connection_message:
         yield from _connection_defects(service, options.connection_message)
@@ -61,6 +71,19 @@ def _budget_defects(options: options_pb2.ModuleOptions) -> Iterator[str]:
             yield f"budget `{budget.name}` needs a limit of at least 1"
         if seconds(budget.window) <= 0:
             yield f"budget `{budget.name}` needs a positive window"
+
+
+def _shared_failure_defects(service: ServiceDescriptor) -> Iterator[str]:
+    shared = Counter(failure.reason for failure in module_options(service).failures)
+    declared = [failure for method in service.methods for failure in declared_failures(method)]
+    named = {failure.reason for failure in declared if is_reference(failure)}
+    for reason, count in shared.items():
+        if count > 1:
+            yield f"failure {reason} of the module is declared {count} times"
+        if reason not in named:
+            yield f"failure {reason} of the module is named by no action"
+    for reason in sorted({failure.reason for failure in declared if not is_reference(failure)} & shared.keys()):
+        yield f"failure {reason} is the module's; an action gives its reason alone"
 
 
 def _identity_defects(service: ServiceDescriptor) -> Iterator[str]:
@@ -110,8 +133,6 @@ def action_defects(service: ServiceDescriptor, method: MethodDescriptor) -> Iter
 def _own_defects(options: options_pb2.ActionOptions) -> Iterator[str]:
     if not _ID.fullmatch(options.id):
         yield "the id is not of the form `provider.noun.verb`, lower case"
-    if options.version < 1:
-        yield "versions begin at 1"
     if not options.label.strip():
         yield "it has no label"
     if options.permission and not _PERMISSION.fullmatch(options.permission):
@@ -158,13 +179,17 @@ def _failure_defects(options: options_pb2.ActionOptions) -> Iterator[str]:
             yield f"failure {reason} is a common one and must not be declared again"
     for failure in options.failures:
         if not failure.description.strip():
-            yield f"failure {failure.reason} has no description"
+            yield f"failure {failure.reason} has no description, here or in the module"
 
 
 def _scope_defects(service: ServiceDescriptor, method: MethodDescriptor) -> Iterator[str]:
-    name = action_options(method).budget
-    budgets = {budget.name: budget for budget in module_options(service).budgets}
+    options = action_options(method)
+    name, budgets = options.budget, {budget.name: budget for budget in module_options(service).budgets}
+    if options.unmetered and (name or not budgets):
+        yield "unmetered contradicts its budget" if name else "unmetered is for modules with budgets"
     if not name:
+        if budgets and not options.unmetered:
+            yield "it names none of the module's budgets; an action that spends none is `unmetered`"
         return
     if name not in budgets:
         yield f"budget `{name}` is not declared by the module"

@@ -1,5 +1,6 @@
 """Reading the options of services and methods."""
 
+from collections.abc import Sequence
 from typing import Final
 
 from google.protobuf.descriptor import MethodDescriptor, ServiceDescriptor
@@ -19,8 +20,34 @@ def module_options(service: ServiceDescriptor) -> options_pb2.ModuleOptions:
 
 
 def action_options(method: MethodDescriptor) -> options_pb2.ActionOptions:
-    """Returns the method's action options; empty ones when it declares none."""
-    return method.GetOptions().Extensions[options_pb2.action]
+    """Returns what holds for the method's action: its own options, the rest as its module says; empty ones when it
+    declares no action."""
+    declared = method.GetOptions().Extensions[options_pb2.action]
+    if not is_action(method):
+        return declared
+    module = module_options(method.containing_service)
+    options = options_pb2.ActionOptions()
+    options.CopyFrom(declared)
+    options.version = options.version or 1
+    if not options.HasField("timeout") and module.HasField("default_timeout"):
+        options.timeout.CopyFrom(module.default_timeout)
+    if len(module.budgets) == 1 and not options.unmetered:
+        options.budget = options.budget or module.budgets[0].name
+    shared = {failure.reason: failure for failure in module.failures}
+    for failure in options.failures:
+        if failure.reason in shared and is_reference(failure):
+            failure.CopyFrom(shared[failure.reason])
+    return options
+
+
+def declared_failures(method: MethodDescriptor) -> Sequence[options_pb2.DeclaredFailure]:
+    """Returns the failures in the action's own words, some of which may be a reason alone."""
+    return method.GetOptions().Extensions[options_pb2.action].failures
+
+
+def is_reference(failure: options_pb2.DeclaredFailure) -> bool:
+    """Tells whether an action gives the reason alone and so means its module's failure."""
+    return failure == options_pb2.DeclaredFailure(reason=failure.reason)
 
 
 def is_action(method: MethodDescriptor) -> bool:

@@ -1,16 +1,25 @@
 """Defects of pickers: what they name must exist in the listing action and fit."""
 
 import json
+from collections import Counter
 from collections.abc import Iterator
 from typing import Final
 
 from google.protobuf.descriptor import Descriptor, FieldDescriptor, MethodDescriptor, ServiceDescriptor
 
-from server.contract.options import action_options, effect_of, is_action
+from server.contract.options import action_options, effect_of, is_action, module_options
 from server.contract.parsing import parser_for
 from server.contract.problems import ContractError, Violation
 from server.contract.scalars import INTEGER_RANGES
-from server.contract.shapes import display_of, is_map, is_well_known, nested_messages, owner_of
+from server.contract.shapes import (
+    declared_display,
+    display_of,
+    is_map,
+    is_well_known,
+    named_picker,
+    nested_messages,
+    owner_of,
+)
 from server.gen.patchbay.v1 import options_pb2
 
 _LISTING_PARTS: Final = (
@@ -24,6 +33,20 @@ _LISTING_PARTS: Final = (
 )
 
 
+def shared_picker_defects(service: ServiceDescriptor) -> Iterator[str]:
+    """Yields the defects of the module's list of pickers. What they hold is checked with the fields that name them."""
+    modules = map(module_options, service.file.services_by_name.values())
+    declared = Counter(picker.name for module in modules for picker in module.pickers)
+    messages = service.file.message_types_by_name.values()
+    fields = [field for message in messages for one in nested_messages(message) for field in one.fields]
+    used = {declared_display(field).picker.name for field in fields}
+    for name in dict.fromkeys(picker.name for picker in module_options(service).pickers):
+        if not name or declared[name] > 1:
+            yield f"picker `{name}` needs a name of its own"
+        elif name not in used:
+            yield f"picker `{name}` is named by no field"
+
+
 def picker_defects(service: ServiceDescriptor, descriptor: Descriptor) -> Iterator[str]:
     """Yields the defects of every picker in a message and the messages inside it."""
     for one in nested_messages(descriptor):
@@ -33,8 +56,14 @@ def picker_defects(service: ServiceDescriptor, descriptor: Descriptor) -> Iterat
 
 
 def _defects(service: ServiceDescriptor, field: FieldDescriptor) -> Iterator[str]:
-    picker = display_of(field).picker
-    if bool(picker.action) == bool(picker.choices):
+    declared, picker = declared_display(field).picker, display_of(field).picker
+    if declared.name and named_picker(field) is None:
+        yield f"no module of {owner_of(field).file.name} declares a picker `{declared.name}`"
+    elif declared.name and declared != options_pb2.Picker(name=declared.name):
+        yield f"the name `{declared.name}` stands alone; the rest is the module's to say"
+    elif declared.label:
+        yield "label is for pickers of the module"
+    elif bool(picker.action) == bool(picker.choices):
         yield "it needs either an action or choices"
     elif picker.choices:
         yield from _choice_defects(picker)

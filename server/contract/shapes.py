@@ -6,6 +6,7 @@ from google.protobuf.descriptor import Descriptor, FieldDescriptor, OneofDescrip
 from google.protobuf.message import Message
 
 from server import validate_descriptor
+from server.contract.options import module_options
 from server.gen.patchbay.v1 import options_pb2
 
 WRAPPERS: Final = frozenset(
@@ -15,8 +16,29 @@ WRAPPERS: Final = frozenset(
 
 
 def display_of(field: FieldDescriptor) -> options_pb2.FieldDisplay:
-    """Returns how a designer shows the field; an empty display when nothing is declared."""
+    """Returns how a designer shows the field, with the picker that it names; an empty display when nothing is
+    declared."""
+    declared = declared_display(field)
+    picker = named_picker(field) if declared.picker.name else None
+    if picker is None:
+        return declared
+    display = options_pb2.FieldDisplay()
+    display.CopyFrom(declared)
+    display.label = declared.label or picker.label
+    display.picker.CopyFrom(picker)
+    return display
+
+
+def declared_display(field: FieldDescriptor) -> options_pb2.FieldDisplay:
+    """Returns the field's own words, in which a picker may be a name alone."""
     return field.GetOptions().Extensions[options_pb2.field]
+
+
+def named_picker(field: FieldDescriptor) -> options_pb2.Picker | None:
+    """Returns the picker that the field names, of the modules of its file; None when they declare none such."""
+    modules = map(module_options, owner_of(field).file.services_by_name.values())
+    pickers = {picker.name: picker for module in modules for picker in module.pickers}
+    return pickers.get(declared_display(field).picker.name)
 
 
 def rules_of(field: FieldDescriptor) -> Any:

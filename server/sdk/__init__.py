@@ -22,6 +22,7 @@ from server.sdk.module import (
     Probe,
     Registrar,
     SignIn,
+    handlers_in,
     sends_at_once,
     transactional,
 )
@@ -55,6 +56,7 @@ __all__ = [
     "Registrar",
     "SignIn",
     "Verdict",
+    "handlers_in",
     "installed_addon",
     "rmm_connection",
     "sends_at_once",

@@ -1,5 +1,7 @@
 """The address of a vendor, as a person enters it."""
 
+from collections.abc import Callable
+from typing import Any
 from urllib.parse import SplitResult, urlsplit
 
 from server.sdk.failures import ActionFailure
@@ -21,6 +23,11 @@ def instance_address(given: str, default: str = "", field: str = "settings.insta
     host = f"[{parts.hostname}]" if ":" in (parts.hostname or "") else parts.hostname
     port = "" if parts.port is None else f":{parts.port}"
     return f"{parts.scheme}://{host}{port}{parts.path.rstrip('/')}"
+
+
+def address_or(default: str) -> Callable[[Any], str]:
+    """Returns what reads the address of settings with a field `instance_url`; empty stands for the default."""
+    return lambda settings: instance_address(settings.instance_url, default)
 
 
 def _split(url: str, field: str) -> SplitResult:

@@ -2,19 +2,19 @@
 
 from collections.abc import Sequence
 from dataclasses import asdict, replace
-from typing import Any, Protocol, TypeVar
+from typing import Any, Final, Generic, Protocol, TypeVar
 
 from google.protobuf.message import Message
 
 from server.sdk import scope
-from server.sdk.alert_book import Alert
+from server.sdk.alert_book import ACTIVE, Alert
 from server.sdk.context import ActionContext
 from server.sdk.listing import Listing
 from server.sdk.reading import filled
 
 M = TypeVar("M", bound=Message)
 
-LOCAL = "local"
+LOCAL: Final = "local"
 
 
 class AlertSource(Protocol):
@@ -24,40 +24,62 @@ class AlertSource(Protocol):
         """Returns all active alerts, or those of a device where the vendor can choose them."""
 
 
-async def active_alerts(
-    ctx: ActionContext[Any], source: AlertSource, *, device_id: str = "", live: bool, limit: int
-) -> tuple[list[Alert], bool]:
-    """Returns active alerts, newest first, and whether they come from the book: at most a minute old, never with
-    `live`."""
-    if not live and await ctx.alerts.fresh():
-        return list(await ctx.alerts.active(device_id=device_id, limit=limit)), True
-    listing = await source.active_alerts(device_id)
-    alerts = await remembered(listing.items, ctx, complete=listing.complete)
-    chosen = [one for one in alerts if device_id in {"", one.device_id}]
-    chosen.sort(key=_age)
-    return chosen[:limit], False
+Source = TypeVar("Source", bound=AlertSource)
 
 
-async def remembered(alerts: Sequence[Alert], ctx: ActionContext[Any], *, complete: bool = False) -> list[Alert]:
+class Alerts(Generic[M]):
+    """How a module tells alerts.
+
+    Args:
+        kind: The module's message for an alert. What is known fills fields of the same name: attributes of `Alert`,
+            its details by their names, `over`, and `source`, which is `local` or the provider.
+        provider: The provider.
+        renamed: Names of attributes by the field of `kind` that has another one.
+    """
+
+    def __init__(self, kind: type[M], provider: str, **renamed: str) -> None:
+        self._kind = kind
+        self._provider = provider
+        self._renamed = renamed
+
+    async def active(self, ctx: ActionContext[Source], *, device_id: str = "", live: bool, limit: int) -> list[M]:
+        """Returns active alerts, newest first: from the book when that is at most a minute old, never with `live`, else
+        from the vendor."""
+        if not live and await ctx.alerts.fresh():
+            return [self.told(one, LOCAL) for one in await ctx.alerts.active(device_id=device_id, limit=limit)]
+        chosen = [one for one in await _asked(ctx, device_id) if device_id in {"", one.device_id}]
+        return [self.told(one) for one in sorted(chosen, key=_age)[:limit]]
+
+    async def find(self, id: str, ctx: ActionContext[Source]) -> tuple[Alert, M] | None:
+        """Returns an alert by its id in the book or at the vendor, and its message. For vendors that tell no single
+        alert: what the book does not hold is looked for among the active ones."""
+        known = await ctx.alerts.get(id)
+        if known is None:
+            for one in await _asked(ctx):
+                if one.external_alert_id == id:
+                    return one, self.told(one)
+            known = await ctx.alerts.get(id)  # resolved meanwhile, so in the book by now
+        return None if known is None else (known, self.told(known, LOCAL))
+
+    def told(self, alert: Alert, source: str = "") -> M:
+        """Returns the message for an alert. `source` is the provider when it is not given."""
+        known: dict[str, Any] = {**alert.details, **asdict(alert), "over": alert.status != ACTIVE}
+        known["source"] = source or self._provider
+        return filled(self._kind, known, **{field: known[name] for field, name in self._renamed.items()})
+
+
+async def _asked(ctx: ActionContext[Source], device_id: str = "") -> list[Alert]:
+    listing = await ctx.client.active_alerts(device_id)
+    return await _remembered(listing.items, ctx, complete=listing.complete)
+
+
+async def _remembered(alerts: Sequence[Alert], ctx: ActionContext[Any], *, complete: bool) -> list[Alert]:
     """Puts alerts into the book, without secrets, and returns them with the ids of book and assets."""
     clean = scope.current().masker
     masked = [
         replace(one, title=clean(one.title or "") or None, message=clean(one.message or "") or None) for one in alerts
     ]
     return list(await ctx.alerts.refresh(masked, complete=complete))
-
-
-def told(kind: type[M], alert: Alert, source: str, **renamed: str) -> M:
-    """Returns the module's message for an alert: its attributes and details fill fields of the same name.
-
-    Args:
-        kind: The module's message.
-        alert: What is known.
-        source: Where it comes from: `local` or the provider; for a field `source`.
-        renamed: Names of attributes by the field that takes them.
-    """
-    known: dict[str, Any] = {**alert.details, **asdict(alert), "source": source}
-    return filled(kind, known, **{name: known[attribute] for name, attribute in renamed.items()})
 
 
 def _age(alert: Alert) -> tuple[float, str]:

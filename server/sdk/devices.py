@@ -1,8 +1,8 @@
 """The one way in which modules of RMM tools find devices: in the inventory, or at the vendor."""
 
-from collections.abc import Iterable, Sequence
-from dataclasses import asdict, replace
-from typing import Any, Protocol, TypeVar
+from collections.abc import Sequence
+from dataclasses import asdict, fields, replace
+from typing import Any, Final, Generic, Protocol, TypeVar
 
 from google.protobuf.message import Message
 
@@ -14,7 +14,8 @@ from server.sdk.reading import filled
 
 M = TypeVar("M", bound=Message)
 
-LOCAL = "local"
+LOCAL: Final = "local"
+_FILTERS: Final = frozenset(field.name for field in fields(DeviceFilter))
 
 
 class DeviceSource(Protocol):
@@ -27,15 +28,50 @@ class DeviceSource(Protocol):
         """Returns all devices, or those that the vendor itself finds by `query` or `organization_id`."""
 
 
-async def find_devices(wanted: DeviceFilter, ctx: ActionContext[Any], source: DeviceSource, *, live: bool) -> "Found":
-    """Finds devices by name: in the inventory once it has been filled, else, or with `live`, at the vendor.
+Source = TypeVar("Source", bound=DeviceSource)
 
-    What the vendor tells goes into the inventory on the way.
+
+class Devices(Generic[M]):
+    """How a module tells devices.
+
+    Args:
+        kind: The module's message for a device. What is known fills fields of the same name: attributes of `Device`,
+            its details by their names, `online`, and `source`, which is `local` or the provider.
+        provider: The provider.
+        renamed: Names of attributes by the field that has another one, in `kind` and in requests: `hostname="name"`.
     """
-    if not live and await ctx.inventory.filled():
-        return Found(await ctx.inventory.find(wanted), local=True)
-    devices = sorted(await _asked(wanted, ctx, source), key=lambda one: ((one.name or "").casefold(), one.device_id))
-    return Found(devices[: wanted.limit], local=False)
+
+    def __init__(self, kind: type[M], provider: str, **renamed: str) -> None:
+        self._kind = kind
+        self._provider = provider
+        self._renamed = renamed
+
+    async def find(self, request: Message, ctx: ActionContext[Source]) -> list[M]:
+        """Finds devices by name: in the inventory once it has been filled, else, or with `live`, at the vendor.
+
+        What the vendor tells goes into the inventory on the way.
+
+        Args:
+            request: Its fields fill a DeviceFilter; a field `live` may ask for the vendor.
+            ctx: Its client knows devices.
+        """
+        given = {self._renamed.get(field.name, field.name): value for field, value in request.ListFields()}
+        wanted = DeviceFilter(**{name: given[name] for name in _FILTERS & given.keys()})
+        if not given.get("live") and await ctx.inventory.filled():
+            return [self.told(one, LOCAL) for one in await ctx.inventory.find(wanted)]
+        devices = sorted(await _asked(wanted, ctx), key=lambda one: ((one.name or "").casefold(), one.device_id))
+        return [self.told(one) for one in devices[: wanted.limit]]
+
+    async def get(self, device_id: str, ctx: ActionContext[Source]) -> M:
+        """Asks the vendor for one device, and puts it into the inventory; raises ActionFailure NOT_FOUND."""
+        (device,) = await remembered([await ctx.client.device(device_id)], ctx)
+        return self.told(device)
+
+    def told(self, device: Device, source: str = "") -> M:
+        """Returns the message for a device. `source` is the provider when it is not given."""
+        known: dict[str, Any] = {**device.details, **asdict(device), "online": device.online}
+        known["source"] = source or self._provider
+        return filled(self._kind, known, **{field: known[name] for field, name in self._renamed.items()})
 
 
 async def remembered(devices: Sequence[Device], ctx: ActionContext[Any], *, complete: bool = False) -> list[Device]:
@@ -44,40 +80,15 @@ async def remembered(devices: Sequence[Device], ctx: ActionContext[Any], *, comp
     return [replace(one, asset_id=assets.get(one.device_id)) for one in devices]
 
 
-class Found:
-    """Devices that were found, and where."""
-
-    def __init__(self, devices: Iterable[Device], *, local: bool) -> None:
-        self.devices = list(devices)
-        self.local = local
-
-    def told(self, kind: type[M], provider: str, **renamed: str) -> list[M]:
-        """Returns a message for each; see `told`."""
-        return [told(kind, one, LOCAL if self.local else provider, **renamed) for one in self.devices]
-
-
-def told(kind: type[M], device: Device, source: str, **renamed: str) -> M:
-    """Returns a message with what is known of a device.
-
-    Args:
-        kind: The module's message for a device.
-        device: What is known. Its attributes, and its details by their names, fill fields of the same name.
-        source: Where it comes from: `local` or the provider; for a field `source`.
-        renamed: Names of attributes by the field that takes them: `hostname="name"`.
-    """
-    known: dict[str, Any] = {**device.details, **asdict(device), "source": source, "online": device.online}
-    return filled(kind, known, **{field: known[name] for field, name in renamed.items()})
-
-
-async def _asked(wanted: DeviceFilter, ctx: ActionContext[Any], source: DeviceSource) -> list[Device]:
+async def _asked(wanted: DeviceFilter, ctx: ActionContext[Source]) -> list[Device]:
     device_id = wanted.device_id
     if wanted.asset_id and not device_id:
         known = await ctx.inventory.find(DeviceFilter(asset_id=wanted.asset_id, limit=1))
         device_id = known[0].device_id if known else ""
     if device_id:
-        devices = await remembered(await _one(device_id, source), ctx)
+        devices = await remembered(await _one(device_id, ctx.client), ctx)
         return [device for device in devices if _matches(device, wanted)]
-    listing = await source.devices(wanted)
+    listing = await ctx.client.devices(wanted)
     devices = await remembered(listing.items, ctx, complete=listing.complete)
     if listing.searched:
         wanted = replace(wanted, query="")  # the vendor looks at more than is told here

@@ -2,6 +2,8 @@
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from inspect import iscoroutinefunction
+from types import ModuleType
 from typing import Any, Generic, Protocol, TypeVar
 
 from google.protobuf.descriptor import ServiceDescriptor
@@ -58,7 +60,8 @@ class IntegrationModule(Generic[S, C]):
 
     Attributes:
         contract: The module's service; its options declare tile and actions.
-        handlers: One function per rpc, named like it in snake_case; types are compared with the contract.
+        handlers: One function per rpc, named like it in snake_case; types are compared with the contract. Usually
+            `handlers_in(actions)`.
         availability: Says whether a tenant can use the module. None: always, for core groups only.
         connect: Makes the vendor client from settings; called once per connection, tenant and revision of the
             settings, never per call. Must not send anything. None: the module needs no connection.
@@ -88,6 +91,12 @@ class Registrar(Protocol):
 
     def add(self, module: IntegrationModule[Any, Any]) -> None:
         """Adds a module; raises ContractError naming everything that does not fit."""
+
+
+def handlers_in(actions: ModuleType) -> list[Handler]:
+    """Returns the handlers that a Python module defines: its public coroutine functions, apart from `probe_...`."""
+    own = [one for one in vars(actions).values() if getattr(one, "__module__", "") == actions.__name__]
+    return [one for one in own if iscoroutinefunction(one) and not one.__name__.startswith(("_", "probe_"))]
 
 
 def sends_at_once(handler: H) -> H:

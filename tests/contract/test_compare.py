@@ -14,6 +14,7 @@ from server.gen.patchbay.v1 import options_pb2
 
 IMAGE = (resources.files("server.gen") / "descriptors.binpb").read_bytes()
 RUN = "tacticalrmm.agents.run_script v1"
+GET = "tacticalrmm.agents.get v1"
 CONNECTION = "connection of app:tacticalrmm"
 Set = descriptor_pb2.FileDescriptorSet
 
@@ -115,7 +116,8 @@ PLANTED: list[tuple[str, str, Callable[[Set], Any]]] = [
     ("connection.removed", CONNECTION, _set(_module, "connection_message", "")),
     ("effect.changed", RUN, _set(lambda image: _action(image, "RunScript"), "opaque", True)),
     ("failure.removed", RUN, lambda image: _action(image, "RunScript").failures.pop()),
-    ("failure.retryable", RUN, _set(lambda image: _action(image, "RunScript").failures[0], "retryable", False)),
+    ("failure.removed", RUN, _set(lambda image: _action(image, "RunScript").failures[0], "reason", "OTHER")),
+    ("failure.retryable", RUN, _set(lambda image: _module(image).failures[0], "retryable", False)),
     (
         "max_timeout.shortened",
         RUN,
@@ -125,6 +127,8 @@ PLANTED: list[tuple[str, str, Callable[[Set], Any]]] = [
     ("permission.changed", RUN, _set(lambda image: _action(image, "RunScript"), "permission", "tacticalrmm.admin")),
     ("rpc.moved", RUN, _set(lambda image: _method(image, "RunScript"), "name", "StartScript")),
     ("timeout.shortened", RUN, _set(lambda image: _action(image, "RunScript").timeout, "seconds", 60)),
+    ("timeout.shortened", GET, _set(lambda image: _module(image).default_timeout, "seconds", 59)),
+    ("timeout.shortened", GET, _set(lambda image: _action(image, "GetAgent").timeout, "seconds", 59)),
     (
         "vendor_keyed.shortened",
         "tacticalrmm.agents.reboot v1",
@@ -214,6 +218,27 @@ def test_every_rule_has_a_planted_violation() -> None:
 def test_equal_states_have_no_findings() -> None:
     """A state compared with itself is clean, apart from nothing."""
     assert compare(IMAGE, IMAGE) == []
+
+
+def _said_by_each_action(image: Set) -> None:
+    module = _module(image)
+    for method in _file(image).service[0].method:
+        options = method.options.Extensions[options_pb2.action]
+        options.version = 1
+        if not options.HasField("timeout"):
+            options.timeout.CopyFrom(module.default_timeout)
+        if options.failures and options.failures[0].reason == module.failures[0].reason:
+            options.failures[0].CopyFrom(module.failures[0])
+    module.ClearField("default_timeout")
+    module.ClearField("failures")
+
+
+def test_who_says_something_makes_no_difference() -> None:
+    """What moves between the module and its actions and means the same is no change, in either direction."""
+    old, new = _prepared(), _prepared()
+    _said_by_each_action(new)
+    assert compare(old.SerializeToString(), new.SerializeToString()) == []
+    assert compare(new.SerializeToString(), old.SerializeToString()) == []
 
 
 def _loosened(image: Set) -> None:

@@ -89,7 +89,11 @@ def _options(file: File) -> descriptor_pb2.MethodOptions:
 
 
 def _picker(file: File) -> options_pb2.Picker:
-    return _display(file, "agent_id").picker
+    return _module(file).pickers[0]
+
+
+def _shared(file: File) -> Any:
+    return _module(file).failures
 
 
 def _both(*changes: Callable[[File], Any]) -> Callable[[File], None]:
@@ -117,11 +121,12 @@ DEFECTS: list[tuple[str, Callable[[File], Any]]] = [
     ),
     ("version 1 is declared 2 times", _set(_action, "id", "tacticalrmm.agents.get")),
     ("the id is not of the form", _set(_action, "id", "tacticalrmm.RunScript")),
-    ("versions begin at 1", _set(_action, "version", 0)),
     ("it has no label", _set(_action, "label", "")),
     ("permission `Admin Only` is not of the form", _set(_action, "permission", "Admin Only")),
     ("does not say since when", lambda file: _action(file).deprecation.SetInParent()),
-    ("the timeout must be positive", lambda file: _action(file).timeout.Clear()),
+    ("the timeout must be positive", _set(lambda file: _action(file).timeout, "seconds", 0)),
+    ("the timeout must be positive", _set(lambda file: _module(file).default_timeout, "seconds", -1)),
+    ("agents.get`: the timeout must be positive", lambda file: _module(file).ClearField("default_timeout")),
     ("max_timeout is shorter", _set(lambda file: _action(file).max_timeout, "seconds", 5)),
     ("max_attempts must be at least 1", _set(lambda file: _action(file).retry, "max_attempts", 0)),
     ("must not be shorter than", _set(lambda file: _action(file).retry.initial_backoff, "seconds", 7000)),
@@ -138,12 +143,19 @@ DEFECTS: list[tuple[str, Callable[[File], Any]]] = [
     ("opaque contradicts vendor_keyed", _both(_set(_action, "opaque", True), _keyed)),
     ("vendor_keyed needs a positive window", lambda file: _keyed(file, 0)),
     ("streams cannot be actions", _set(_method, "server_streaming", True)),
+    ("AGENT_OFFLINE of the module is declared 2 times", lambda file: _shared(file).add(reason="AGENT_OFFLINE")),
+    ("NEVER of the module is named by no action", lambda file: _shared(file).add(reason="NEVER", description="Never.")),
+    ("AGENT_OFFLINE is the module's", _set(lambda file: _action(file).failures[0], "remedy", "Another.")),
+    ("failure AGENT_OFFLINE has no description", lambda file: _shared(file).pop()),
     ("AGENT_OFFLINE is declared 2 times", _set(lambda file: _action(file).failures[1], "reason", "AGENT_OFFLINE")),
     ("`Offline` is not UPPER_SNAKE_CASE", _set(lambda file: _action(file).failures[0], "reason", "Offline")),
     ("NOT_FOUND is a common one", _set(lambda file: _action(file).failures[0], "reason", "NOT_FOUND")),
-    ("failure AGENT_OFFLINE has no description", _set(lambda file: _action(file).failures[0], "description", "")),
+    ("failure AGENT_OFFLINE has no description", _set(lambda file: _shared(file)[0], "description", "")),
     ("budget `api` is not declared by the module", _set(_action, "budget", "api")),
     ("which is not an input field", lambda file: _budget(file, scope_fields=["channel"])),
+    ("it names none of the module's budgets", _both(_budget, lambda file: _module(file).budgets.add(name="other"))),
+    ("unmetered contradicts its budget", _both(_budget, _set(_action, "unmetered", True))),
+    ("unmetered is for modules with budgets", _set(_action, "unmetered", True)),
     ("budget `api` needs a limit", lambda file: _budget(file, limit=0)),
     ("budget `api` needs a positive window", lambda file: _budget(file, window={})),
     ("budget `api` needs a name of its own", _both(_budget, _budget)),
@@ -176,6 +188,12 @@ DEFECTS: list[tuple[str, Callable[[File], Any]]] = [
     ("google.protobuf.Any has no schema", _any),
     ("a validation rule is malformed", lambda file: _rules(file, "script_id").cel_expression.append("this +")),
     ("a validation rule is malformed", _set(lambda file: _rules(file, "script_id").int32, "gte", 3)),
+    ("declares a picker `nobody`", _set(lambda file: _display(file, "agent_id").picker, "name", "nobody")),
+    ("the name `agent` stands alone", lambda file: _display(file, "agent_id").picker.choices.add(value="x")),
+    ("label is for pickers", _set(lambda file: _display(file, "script_id").picker, "label", "Script")),
+    ("picker `agent` needs a name of its own", lambda file: _module(file).pickers.add(name="agent")),
+    ("picker `` needs a name of its own", lambda file: _module(file).pickers.add(action="x")),
+    ("picker `unused` is named by no field", lambda file: _module(file).pickers.add(name="unused")),
     ("either an action or choices", lambda file: _picker(file).choices.add(value="x")),
     ("either an action or choices", _set(_picker, "action", "")),
     ("`x.y` is not an action of the module", _set(_picker, "action", "x.y")),
@@ -219,7 +237,7 @@ def test_all_defects_are_told_at_once() -> None:
     file = _copy()
     _module(file).label = ""
     _action(file).label = ""
-    _action(file, "GetAgent").timeout.Clear()
+    _action(file, "GetAgent").timeout.seconds = 0
     with pytest.raises(ContractError) as raised:
         read_module(_service(file))
     assert raised.value.defects == (
@@ -259,12 +277,44 @@ def test_what_is_left_out_gets_its_default() -> None:
 
 
 def test_budget_is_attached() -> None:
-    """An action that names a budget has its definition."""
+    """An action that spends a budget has its definition."""
     file = _copy()
+    for name in ("FindAgents", "ListScripts"):
+        _action(file, name).unmetered = True
     _budget(file, scope_fields=["agent_id"], window={"seconds": 1, "nanos": 500_000_000})
     action = next(one for one in read_module(_service(file)).actions if one.budget)
     assert action.budget is not None
     assert (action.budget.limit, action.budget.window, action.budget.scope_fields) == (10, 1.5, ("agent_id",))
+
+
+def test_an_only_budget_is_spent_by_every_action_that_does_not_say_otherwise() -> None:
+    """A module with one budget forgets no action; one that spends none says so."""
+    file = _copy()
+    _module(file).budgets.add(name="api", limit=10, window={"seconds": 60})
+    _action(file, "GetAgent").unmetered = True
+    unmetered = {action.id for action in read_module(_service(file)).actions if action.budget is None}
+    assert unmetered == {"tacticalrmm.agents.get"}
+
+
+def test_what_the_module_says_holds_where_an_action_is_silent() -> None:
+    """Version 1, the module's timeout, a failure and a picker by name alone are read as if each action said them."""
+    actions = {action.id: action for action in read_module(_service(_copy())).actions}
+    reboot, run = actions["tacticalrmm.agents.reboot"], actions["tacticalrmm.agents.run_script"]
+    assert (reboot.version, reboot.timeout, run.timeout) == (1, 60.0, 3720.0)
+    assert reboot.failures[0] == run.failures[0]
+    assert (reboot.failures[0].retryable, reboot.failures[0].remedy) == (True, "Try again when the agent is online.")
+    assert reboot.pickers["agent_id"].action == "tacticalrmm.agents.find"
+    assert reboot.pickers["agent_id"] == run.pickers["agent_id"]
+    assert reboot.input.schema.bundled["properties"]["agent_id"]["title"] == "Agent"
+
+
+def test_a_field_keeps_its_own_label_beside_a_named_picker() -> None:
+    """The label of a named picker is for fields without one."""
+    file = _copy()
+    _display(file, "agent_id").label = "Endpoint"
+    action = next(one for one in read_module(_service(file)).actions if one.id.endswith("run_script"))
+    assert action.ui_schema["agent_id"]["label"] == "Endpoint"
+    assert action.ui_schema["script_id"]["label"] == "Script"
 
 
 def test_comments_of_a_module_from_outside_come_from_its_own_descriptor_set() -> None:

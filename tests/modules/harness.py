@@ -114,6 +114,7 @@ class Connected:
         self, probe: Callable[..., Awaitable[M | None]], request: Message, evidence: Mapping[str, str]
     ) -> M | None:
         """Calls a probe."""
+        apply_defaults(request)
         scope = self._scope(request, 30.0, Told())
         context: ProbeContext[Any] = ProbeContext(
             client=self.client,

@@ -2,7 +2,7 @@
 
 from importlib import resources
 
-from server.sdk import IntegrationModule, Registrar, rmm_connection
+from server.sdk import IntegrationModule, Registrar, handlers_in, rmm_connection
 
 from patchbay_statusboard import actions
 from patchbay_statusboard.client import StatusboardClient
@@ -14,7 +14,7 @@ MODULE = IntegrationModule[pb.StatusboardConnection, StatusboardClient](
     connect=StatusboardClient,
     check=StatusboardClient.check,
     instance_url=lambda settings: settings.instance_url.rstrip("/"),
-    handlers=[actions.list_components, actions.open_incident],
+    handlers=handlers_in(actions),
     probes={"statusboard.incidents.open": actions.probe_open_incident},
     descriptor_set=(resources.files(__name__) / "gen" / "descriptors.binpb").read_bytes(),
 )

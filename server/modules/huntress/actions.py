@@ -1,10 +1,9 @@
 """What a tenant can do with Huntress."""
 
-from collections.abc import Sequence
-
 from server.gen.patchbay.modules.huntress.v1 import huntress_pb2 as pb
 from server.modules.huntress.client import HuntressClient
-from server.sdk import ActionContext, ActionFailure, FailureCategory, Handler, ProbeContext
+from server.sdk import ActionContext, ActionFailure, FailureCategory, ProbeContext
+from server.sdk.listing import named
 from server.sdk.paging import Row
 from server.sdk.reading import filled, text
 
@@ -15,10 +14,9 @@ _NOT_READY = frozenset({409, 422})
 
 async def find_incidents(request: pb.FindIncidentsRequest, ctx: Context) -> pb.FindIncidentsResponse:
     """Finds incident reports."""
-    names = ("status", "severity", "platform", "organization_id", "agent_id")
-    filters = {name: getattr(request, name) or None for name in names}
+    filters = {field.name: value for field, value in request.ListFields() if field.name != "limit"}
     newest = {"sort_field": "updated_at", "sort_direction": "desc"}
-    found = await ctx.client.many("/incident_reports", {**filters, **newest}, request.limit or 50)
+    found = await ctx.client.many("/incident_reports", {**filters, **newest}, request.limit)
     return pb.FindIncidentsResponse(incidents=map(_incident, found), count=len(found))
 
 
@@ -53,12 +51,8 @@ async def probe_resolution(
 
 async def list_organizations(request: pb.ListOrganizationsRequest, ctx: Context) -> pb.ListOrganizationsResponse:
     """Lists organizations; the text is looked for before the limit cuts."""
-    sought, by_name = request.query.casefold(), {"sort_field": "name", "sort_direction": "asc"}
-
-    def named(row: Row) -> bool:
-        return sought in (text(row.get("name")) or "").casefold()
-
-    found = await ctx.client.many("/organizations", by_name, request.limit or 100, named)
+    by_name = {"sort_field": "name", "sort_direction": "asc"}
+    found = await ctx.client.many("/organizations", by_name, request.limit, named(request.query))
     told = [filled(pb.Organization, row, organization_id=row.get("id")) for row in found]
     return pb.ListOrganizationsResponse(organizations=told, count=len(told))
 
@@ -75,16 +69,6 @@ async def get_account(_request: pb.GetAccountRequest, ctx: Context) -> pb.GetAcc
     user = actor.get("user")
     email = user.get("email") if isinstance(user, dict) else None
     return filled(pb.GetAccountResponse, account, account_id=account.get("id"), key_user_email=email)
-
-
-HANDLERS: Sequence[Handler] = [
-    find_incidents,
-    get_incident,
-    resolve_incident,
-    list_organizations,
-    get_agent,
-    get_account,
-]
 
 
 def _incident(report: Row) -> pb.Incident:

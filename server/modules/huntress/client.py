@@ -10,12 +10,13 @@ from typing import Any, Final
 
 from server.gen.patchbay.modules.huntress.v1.huntress_pb2 import HuntressConnection
 from server.sdk import ActionFailure, ConnectionScope, FailureCategory
-from server.sdk.addresses import instance_address
+from server.sdk.addresses import address_or
 from server.sdk.http import HttpResponse
 from server.sdk.paging import Row, any_row, walked
 from server.sdk.reading import an_object, objects, text
 
-_ADDRESS: Final = "https://api.huntress.io"
+instance_url: Final = address_or("https://api.huntress.io")
+
 _PAGE: Final = 500
 _SECONDS: Final = 30.0
 _BREATHER: Final = 10.0  # seconds to wait on 429, which comes without Retry-After
@@ -68,11 +69,6 @@ class HuntressClient:
         """
         path = f"/incident_reports/{incident_id}/resolution"
         return an_object(await self._http.request("POST", path, timeout=_SECONDS), "incident_report")
-
-
-def instance_url(settings: HuntressConnection) -> str:
-    """Returns the address of the API in one spelling."""
-    return instance_address(settings.instance_url, _ADDRESS)
 
 
 def _read_error(response: HttpResponse) -> ActionFailure | None:

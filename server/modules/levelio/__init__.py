@@ -3,7 +3,7 @@
 from server.gen.patchbay.modules.levelio.v1 import levelio_pb2
 from server.modules.levelio import actions
 from server.modules.levelio.client import LevelClient, instance_url
-from server.sdk import IntegrationModule, Registrar, rmm_connection
+from server.sdk import IntegrationModule, Registrar, handlers_in, rmm_connection
 
 MODULE = IntegrationModule[levelio_pb2.LevelIoConnection, LevelClient](
     contract=levelio_pb2.DESCRIPTOR.services_by_name["LevelIo"],
@@ -11,7 +11,7 @@ MODULE = IntegrationModule[levelio_pb2.LevelIoConnection, LevelClient](
     connect=LevelClient,
     check=LevelClient.check,
     instance_url=instance_url,
-    handlers=actions.HANDLERS,
+    handlers=handlers_in(actions),
 )
 
 

@@ -1,51 +1,45 @@
 """What a tenant can do with Level."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from typing import Any, Final
 
 from server.gen.patchbay.modules.levelio.v1 import levelio_pb2 as pb
 from server.modules.levelio.client import LevelClient, Webhook, trigger_missing
-from server.sdk import ActionContext, ActionFailure, Alert, Deadline, DeviceFilter, Handler, alerts, devices
+from server.sdk import ActionContext, ActionFailure, Deadline
 from server.sdk.alert_book import RESOLVED
+from server.sdk.alerts import Alerts
+from server.sdk.devices import Devices
+from server.sdk.listing import by_name
 from server.sdk.paging import Row
 from server.sdk.polling import awaited
 from server.sdk.reading import filled
 
 Context = ActionContext[LevelClient]
 
-_PROVIDER: Final = "levelio"
-_DEVICE: Final = {"hostname": "name", "group_id": "organization_id", "group_name": "organization_name"}
-_ALERT: Final = {"alert_id": "external_alert_id", "name": "title", "description": "message", "started_at": "created_at"}
+_DEVICES: Final = Devices(
+    pb.Device, "levelio", hostname="name", group_id="organization_id", group_name="organization_name"
+)
+_ALERTS: Final = Alerts(
+    pb.Alert, "levelio", alert_id="external_alert_id", name="title", description="message", started_at="created_at"
+)
 _ENDS: Final = frozenset({"success", "warning", "error", "canceled"})
 _ANSWER_SECONDS: Final = 5.0
 
 
 async def find_devices(request: pb.FindDevicesRequest, ctx: Context) -> pb.FindDevicesResponse:
     """Finds devices in the inventory, or at the vendor when asked to or when the inventory is empty."""
-    wanted = DeviceFilter(
-        device_id=request.device_id,
-        asset_id=request.asset_id,
-        organization_id=request.group_id,
-        query=request.query,
-        limit=request.limit,
-    )
-    found = await devices.find_devices(wanted, ctx, ctx.client, live=request.live)
-    shown = found.told(pb.Device, _PROVIDER, **_DEVICE)
+    shown = await _DEVICES.find(request, ctx)
     return pb.FindDevicesResponse(devices=shown, count=len(shown))
 
 
 async def get_device(request: pb.GetDeviceRequest, ctx: Context) -> pb.GetDeviceResponse:
     """Asks the vendor for one device."""
-    (device,) = await devices.remembered([await ctx.client.device(request.device_id)], ctx)
-    return pb.GetDeviceResponse(device=devices.told(pb.Device, device, _PROVIDER, **_DEVICE))
+    return pb.GetDeviceResponse(device=await _DEVICES.get(request.device_id, ctx))
 
 
 async def list_active_alerts(request: pb.ListActiveAlertsRequest, ctx: Context) -> pb.ListActiveAlertsResponse:
     """Lists active alerts from the book while it is fresh, else from the vendor."""
-    found, local = await alerts.active_alerts(
-        ctx, ctx.client, device_id=request.device_id, live=request.live, limit=request.limit
-    )
-    shown = [_alert(one, alerts.LOCAL if local else _PROVIDER) for one in found]
+    shown = await _ALERTS.active(ctx, device_id=request.device_id, live=request.live, limit=request.limit)
     return pb.ListActiveAlertsResponse(alerts=shown, count=len(shown))
 
 
@@ -54,7 +48,7 @@ async def resolve_alert(request: pb.ResolveAlertRequest, ctx: Context) -> pb.Res
     alert = await ctx.client.resolve(request.alert_id)
     if resolved := alert.status == RESOLVED:
         await ctx.alerts.close(request.alert_id, RESOLVED)
-    return pb.ResolveAlertResponse(resolved=resolved, alert_id=request.alert_id, alert=_alert(alert, _PROVIDER))
+    return pb.ResolveAlertResponse(resolved=resolved, alert_id=request.alert_id, alert=_ALERTS.told(alert))
 
 
 async def list_updates(request: pb.ListUpdatesRequest, ctx: Context) -> pb.ListUpdatesResponse:
@@ -71,11 +65,9 @@ async def list_automations(request: pb.ListAutomationsRequest, ctx: Context) -> 
     rows, webhooks = await ctx.client.automations(), await ctx.client.webhooks()
     if not webhooks.complete:
         ctx.warn("WEBHOOK_TRIGGERS_INCOMPLETE", "Level told only some of the webhook triggers.", "")
-    text = request.query.casefold()
-    chosen = sorted((row for row in rows if text in _name(row)), key=_name)[: request.limit]
     shown = [
         filled(pb.Automation, row, automation_id=row.get("id"), webhooks=_shown(webhooks.items, row.get("id")))
-        for row in chosen
+        for row in by_name(rows, request.query, request.limit)
     ]
     return pb.ListAutomationsResponse(automations=shown, count=len(shown))
 
@@ -109,26 +101,6 @@ async def run_status(request: pb.RunStatusRequest, ctx: Context) -> pb.RunStatus
     (row,) = seen
     run = filled(pb.Run, row, run_id=request.run_id, finished=_finished(row))
     return filled(pb.RunStatusResponse, row, run=run)
-
-
-HANDLERS: Sequence[Handler] = [
-    find_devices,
-    get_device,
-    list_active_alerts,
-    resolve_alert,
-    list_updates,
-    list_automations,
-    trigger_automation,
-    run_status,
-]
-
-
-def _alert(alert: Alert, source: str) -> pb.Alert:
-    return alerts.told(pb.Alert, alert, source, **_ALERT)
-
-
-def _name(row: Row) -> str:
-    return str(row.get("name") or "").casefold()
 
 
 def _shown(webhooks: Iterable[Webhook], automation_id: Any) -> list[pb.WebhookTrigger]:

@@ -12,7 +12,7 @@ from urllib.parse import quote
 
 from server.gen.patchbay.modules.levelio.v1.levelio_pb2 import LevelIoConnection
 from server.sdk import ActionFailure, Alert, ConnectionScope, Device, DeviceFilter
-from server.sdk.addresses import instance_address
+from server.sdk.addresses import address_or
 from server.sdk.alert_book import ACTIVE, RESOLVED
 from server.sdk.http import HttpResponse
 from server.sdk.listing import Listing
@@ -20,7 +20,8 @@ from server.sdk.paging import Row, walked
 from server.sdk.polling import doubling
 from server.sdk.reading import an_object, flag, moment, objects, text
 
-_ADDRESS: Final = "https://api.level.io"
+instance_url: Final = address_or("https://api.level.io")
+
 _PAGE = 100
 _PARTS: Final = {"include_operating_system": True, "include_security": True}
 _ONLINE: Final = {True: "online", False: "offline", None: None}
@@ -135,11 +136,6 @@ class LevelClient:
 
         rows = await walked(page, most)
         return Listing(rows, complete=not more)
-
-
-def instance_url(settings: LevelIoConnection) -> str:
-    """Returns the address of the API in one spelling."""
-    return instance_address(settings.instance_url, _ADDRESS)
 
 
 def _read_error(response: HttpResponse) -> ActionFailure | None:

@@ -5,7 +5,7 @@ from server.modules.ninjaone import actions
 from server.modules.ninjaone.client import NinjaClient, connect
 from server.modules.ninjaone.connection import instance_url, sign_in
 from server.modules.ninjaone.runs import probe_script_run
-from server.sdk import IntegrationModule, Registrar, rmm_connection
+from server.sdk import IntegrationModule, Registrar, handlers_in, rmm_connection
 
 MODULE = IntegrationModule[ninjaone_pb2.NinjaOneConnection, NinjaClient](
     contract=ninjaone_pb2.DESCRIPTOR.services_by_name["NinjaOne"],
@@ -14,7 +14,7 @@ MODULE = IntegrationModule[ninjaone_pb2.NinjaOneConnection, NinjaClient](
     check=NinjaClient.check,
     instance_url=instance_url,
     sign_in=sign_in,
-    handlers=actions.HANDLERS,
+    handlers=handlers_in(actions),
     probes={"ninjaone.devices.run_script": probe_script_run},
 )
 

@@ -11,40 +11,36 @@ from server.sdk import (
     ActionFailure,
     Alert,
     Deadline,
-    DeviceFilter,
     FailureCategory,
-    Handler,
     OutcomeUnknown,
-    alerts,
-    devices,
     sends_at_once,
 )
-from server.sdk.alert_book import ACTIVE, RESOLVED
+from server.sdk.alert_book import RESOLVED
+from server.sdk.alerts import Alerts
+from server.sdk.devices import Devices
+from server.sdk.listing import by_name
 from server.sdk.reading import filled, text
 
 Context = ActionContext[NinjaClient]
 
-_PROVIDER: Final = "ninjaone"
-_DEVICE: Final = {"external_device_id": "device_id", "display_name": "name", "agent_online": "online"}
+_DEVICES: Final = Devices(
+    pb.Device, "ninjaone", external_device_id="device_id", display_name="name", agent_online="online"
+)
+_ALERTS: Final = Alerts(pb.Alert, "ninjaone", acknowledged="over")
 _ANSWER_SECONDS: Final = 5.0
 
 
 async def find_devices(request: pb.FindDevicesRequest, ctx: Context) -> pb.FindDevicesResponse:
     """Finds devices in the inventory, or at the vendor when asked to or when the inventory is empty."""
-    wanted = DeviceFilter(
-        device_id=request.device_id, asset_id=request.asset_id, query=request.query, limit=request.limit
-    )
-    found = await devices.find_devices(wanted, ctx, ctx.client, live=request.live)
-    shown = found.told(pb.Device, _PROVIDER, **_DEVICE)
+    shown = await _DEVICES.find(request, ctx)
     return pb.FindDevicesResponse(devices=shown, count=len(shown))
 
 
 async def sync_device(request: pb.SyncDeviceRequest, ctx: Context) -> pb.SyncDeviceResponse:
     """Writes what the vendor tells about a device into the inventory."""
-    (device,) = await devices.remembered([await ctx.client.device(request.device_id)], ctx)
-    shown = devices.told(pb.Device, device, _PROVIDER, **_DEVICE)
+    device = await _DEVICES.get(request.device_id, ctx)
     return pb.SyncDeviceResponse(
-        synced=True, external_device_id=request.device_id, asset_id=device.asset_id, device=shown
+        synced=True, external_device_id=request.device_id, asset_id=device.asset_id or None, device=device
     )
 
 
@@ -57,9 +53,8 @@ async def reboot_device(request: pb.RebootDeviceRequest, ctx: Context) -> pb.Reb
 
 async def scripting_options(request: pb.ScriptingOptionsRequest, ctx: Context) -> pb.ScriptingOptionsResponse:
     """Lists what may run on a device, and as whom."""
-    options, query = await ctx.client.scripting_options(request.device_id), request.query.casefold()
-    rows = [row for row in _rows(options, "scripts") if query in _name(row).casefold()]
-    shown = [filled(pb.Script, row) for row in sorted(rows, key=lambda row: (_name(row).casefold(), str(row)))]
+    options = await ctx.client.scripting_options(request.device_id)
+    shown = [filled(pb.Script, row) for row in by_name(_rows(options, "scripts"), request.query)]
     return pb.ScriptingOptionsResponse(scripts=shown, count=len(shown), run_as=_run_as(options))
 
 
@@ -92,16 +87,14 @@ async def run_script(request: pb.RunScriptRequest, ctx: Context) -> pb.RunScript
 
 async def list_active_alerts(request: pb.ListActiveAlertsRequest, ctx: Context) -> pb.ListActiveAlertsResponse:
     """Lists active alerts from the book while it is fresh, else from the vendor."""
-    found, local = await alerts.active_alerts(
-        ctx, ctx.client, device_id=request.device_id, live=request.live, limit=request.limit
-    )
-    shown = [_alert(one, alerts.LOCAL if local else _PROVIDER) for one in found]
+    shown = await _ALERTS.active(ctx, device_id=request.device_id, live=request.live, limit=request.limit)
     return pb.ListActiveAlertsResponse(alerts=shown, count=len(shown))
 
 
 async def get_alert(request: pb.GetAlertRequest, ctx: Context) -> pb.GetAlertResponse:
     """Finds one alert."""
-    return pb.GetAlertResponse(alert=_alert(*await _known(request, ctx)))
+    _, shown = await _known(request, ctx)
+    return pb.GetAlertResponse(alert=shown)
 
 
 async def reset_alert(request: pb.ResetAlertRequest, ctx: Context) -> pb.ResetAlertResponse:
@@ -118,47 +111,18 @@ async def reset_alert(request: pb.ResetAlertRequest, ctx: Context) -> pb.ResetAl
     return pb.ResetAlertResponse(acknowledged=True, alert_id=alert.alert_id, external_alert_id=alert.external_alert_id)
 
 
-HANDLERS: Sequence[Handler] = [
-    find_devices,
-    sync_device,
-    reboot_device,
-    scripting_options,
-    run_script,
-    list_active_alerts,
-    get_alert,
-    reset_alert,
-]
-
-
-async def _known(request: pb.GetAlertRequest | pb.ResetAlertRequest, ctx: Context) -> tuple[Alert, str]:
-    """Returns an alert and where it comes from: a single one cannot be asked for, so the list of active ones tells.
-    One that is reset meanwhile is in the book by then."""
-    id = (request.alert_uid or request.external_alert_id).lower()
-    if (alert := await ctx.alerts.get(id)) is not None:
-        return alert, alerts.LOCAL
-    listing = await ctx.client.active_alerts("")
-    for one in await alerts.remembered(listing.items, ctx, complete=listing.complete):
-        if one.external_alert_id == id:
-            return one, _PROVIDER
-    if (alert := await ctx.alerts.get(id)) is not None:
-        return alert, alerts.LOCAL
-    field = request.WhichOneof("alert") or ""
-    raise ActionFailure("NOT_FOUND", "NinjaOne has no active alert with this uid.", field=field)
-
-
-def _alert(alert: Alert, source: str) -> pb.Alert:
-    shown = alerts.told(pb.Alert, alert, source)
-    shown.acknowledged = alert.status != ACTIVE
-    return shown
+async def _known(request: pb.GetAlertRequest | pb.ResetAlertRequest, ctx: Context) -> tuple[Alert, pb.Alert]:
+    """Returns an alert and its message: NinjaOne tells no single one, only all that are active."""
+    found = await _ALERTS.find((request.alert_uid or request.external_alert_id).lower(), ctx)
+    if found is None:
+        field = request.WhichOneof("alert") or ""
+        raise ActionFailure("NOT_FOUND", "NinjaOne has no active alert with this uid.", field=field)
+    return found
 
 
 def _rows(value: Mapping[str, Any], name: str) -> list[Mapping[str, Any]]:
     rows = value.get(name)
     return [row for row in rows if isinstance(row, dict)] if isinstance(rows, list) else []
-
-
-def _name(row: Mapping[str, Any]) -> str:
-    return text(row.get("name")) or ""
 
 
 def _run_as(options: Mapping[str, Any]) -> list[pb.RunAs]:
@@ -178,7 +142,7 @@ def _runnable(request: pb.RunScriptRequest, options: Mapping[str, Any]) -> dict[
         if text(row.get(key)) == wanted.lower():
             if request.type not in {"", row.get("type")}:
                 raise ActionFailure("SCRIPT_NOT_AVAILABLE", f"The item is no {request.type}.", field="type")
-            return {"type": row.get("type"), key: row[key], "name": _name(row)}
+            return {"type": row.get("type"), key: row[key], "name": text(row.get("name")) or ""}
     raise ActionFailure("SCRIPT_NOT_AVAILABLE", "The device has no such script or action to run.", field=field)
 
 

@@ -11,16 +11,16 @@ from typing import Any, Final
 
 from server.gen.patchbay.modules.ninjaone.v1.ninjaone_pb2 import NinjaOneConnection
 from server.modules.ninjaone.connection import app_of, explain, grant_of, instance_url, read_error
-from server.sdk import ActionFailure, Alert, ConnectionScope, Deadline, Device, DeviceFilter, OutcomeUnknown
+from server.sdk import ActionFailure, Alert, ConnectionScope, Device, DeviceFilter, OutcomeUnknown
 from server.sdk.http import HttpClient, HttpResponse
 from server.sdk.listing import Listing
 from server.sdk.oauth import AccessTokens
 from server.sdk.polling import doubling
 from server.sdk.reading import an_object, flag, moment, objects, text, whole
+from server.sdk.recent import Recent
 
 _PAGE: Final = 500
 _MAX_BYTES: Final = 32 * 1024 * 1024  # a page of detailed rows; alerts are not paged
-_NAMES_SECONDS: Final = 60.0
 
 
 class NinjaClient:
@@ -36,7 +36,7 @@ class NinjaClient:
         self.pauses: Callable[[], Iterator[float]] = partial(doubling, 1.0, 15.0)
         self._http = http
         self._tokens = tokens
-        self._names: tuple[Deadline, Mapping[str | None, str | None]] | None = None
+        self._names: Recent[Mapping[str | None, str | None]] = Recent(self._organization_names, {})
 
     async def check(self) -> None:
         """Proves the credentials by the cheapest read of devices, which every action needs."""
@@ -44,7 +44,7 @@ class NinjaClient:
 
     async def devices(self, wanted: DeviceFilter) -> Listing[Device]:
         """Returns the devices that NinjaOne's own search finds, without operating system, or all approved ones."""
-        names = await self._organization_names()
+        names = await self._names.get()
         if not wanted.query:
             return Listing([_device(row, names) for row in await self._paged("/v2/devices-detailed")])
         found = objects(await self._get("/v2/devices/search", q=wanted.query, limit=wanted.limit), "devices")
@@ -53,7 +53,7 @@ class NinjaClient:
     async def device(self, device_id: str) -> Device:
         """Returns one device."""
         row = an_object(await self._get(f"/v2/device/{device_id}", field="device_id"))
-        return _device({**row, "id": device_id}, await self._organization_names())
+        return _device({**row, "id": device_id}, await self._names.get())
 
     async def reboot(self, device_id: str, mode: str, reason: str) -> None:
         """Orders a reboot."""
@@ -83,14 +83,8 @@ class NinjaClient:
         await self._post(f"/v2/alert/{uid}/reset", None, field="alert_uid")
 
     async def _organization_names(self) -> Mapping[str | None, str | None]:
-        """Returns names of organizations by id, at most a minute old; empty when they cannot be had."""
-        if self._names is None or not self._names[0].remaining():
-            try:
-                rows = await self._paged("/v2/organizations")
-            except ActionFailure:
-                return {}
-            self._names = Deadline.after(_NAMES_SECONDS), {text(row.get("id")): text(row.get("name")) for row in rows}
-        return self._names[1]
+        rows = await self._paged("/v2/organizations")
+        return {text(row.get("id")): text(row.get("name")) for row in rows}
 
     async def _paged(self, path: str) -> list[dict[str, Any]]:
         """Walks to a page without new ids: a short one proves nothing, NinjaOne may make them shorter than asked."""

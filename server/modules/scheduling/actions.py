@@ -8,10 +8,10 @@ from uuid import uuid4
 
 from server.gen.patchbay.modules.scheduling.v1 import scheduling_pb2 as pb
 from server.modules.scheduling.booking import moved, place, spans, technicians
-from server.modules.scheduling.reading import Context, find_entry, search_entries
+from server.modules.scheduling.reading import Context
 from server.modules.scheduling.series import Part, part_of, rescheduled, split, store
 from server.modules.scheduling.telling import conflict_messages, moment_of, stamp
-from server.sdk import ActionFailure, FailureCategory, Handler, transactional
+from server.sdk import ActionFailure, FailureCategory, transactional
 from server.sdk.schedule import Booking, Entry, Recurrence, ScheduleBook, User, zone_of
 
 _CANCELLED: Final = "cancelled"
@@ -209,14 +209,3 @@ def _nothing_to_do(request: pb.ReassignRequest, entry_id: str, assignees: Sequen
         previous_assigned_user_ids=assignees,
         assigned_user_ids=assignees,
     )
-
-
-HANDLERS: Sequence[Handler] = [
-    create_entry,
-    find_entry,
-    search_entries,
-    reschedule,
-    reassign,
-    cancel,
-    complete,
-]

@@ -5,7 +5,7 @@ from server.modules.tacticalrmm import actions
 from server.modules.tacticalrmm.client import TacticalClient, connect
 from server.modules.tacticalrmm.connection import instance_url
 from server.modules.tacticalrmm.runs import probe_script_run
-from server.sdk import IntegrationModule, Registrar, rmm_connection
+from server.sdk import IntegrationModule, Registrar, handlers_in, rmm_connection
 
 MODULE = IntegrationModule[tacticalrmm_pb2.TacticalRmmConnection, TacticalClient](
     contract=tacticalrmm_pb2.DESCRIPTOR.services_by_name["TacticalRmm"],
@@ -13,7 +13,7 @@ MODULE = IntegrationModule[tacticalrmm_pb2.TacticalRmmConnection, TacticalClient
     connect=connect,
     check=TacticalClient.check,
     instance_url=instance_url,
-    handlers=actions.HANDLERS,
+    handlers=handlers_in(actions),
     probes={"tacticalrmm.agents.run_script": probe_script_run},
 )
 

@@ -1,47 +1,35 @@
 """What a tenant can do with Tactical RMM."""
 
-from collections.abc import Sequence
-from dataclasses import asdict
-
 from server.gen.patchbay.modules.tacticalrmm.v1 import tacticalrmm_pb2 as pb
-from server.modules.tacticalrmm.client import Script, ScriptOrder, TacticalClient
+from server.modules.tacticalrmm.client import TacticalClient
 from server.modules.tacticalrmm.connection import NotReached
 from server.modules.tacticalrmm.runs import Mark, Mode, ScriptRun, agent_offline, long_gone, silent, told
-from server.sdk import ActionContext, ActionFailure, Device, DeviceFilter, Handler, sends_at_once
-from server.sdk.devices import find_devices, remembered
-from server.sdk.devices import told as told_device
+from server.sdk import ActionContext, ActionFailure, Device, sends_at_once
+from server.sdk.devices import Devices
+from server.sdk.listing import by_name
 from server.sdk.reading import filled
 
 Context = ActionContext[TacticalClient]
 
-PROVIDER = "tacticalrmm"
-
-_NAMES = {"agent_id": "device_id", "hostname": "name", "agent_online": "online"}
+_AGENTS = Devices(pb.Agent, "tacticalrmm", agent_id="device_id", hostname="name", agent_online="online")
 _SHELLS = {"windows": "powershell", "linux": "/bin/bash", "darwin": "/bin/bash"}
 
 
 async def find_agents(request: pb.FindAgentsRequest, ctx: Context) -> pb.FindAgentsResponse:
     """Finds agents in the inventory, or at the vendor when asked to or when the inventory is empty."""
-    wanted = DeviceFilter(
-        device_id=request.agent_id, asset_id=request.asset_id, query=request.query, limit=request.limit or 50
-    )
-    found = await find_devices(wanted, ctx, ctx.client, live=request.live)
-    agents = found.told(pb.Agent, PROVIDER, **_NAMES)
+    agents = await _AGENTS.find(request, ctx)
     return pb.FindAgentsResponse(agents=agents, count=len(agents))
 
 
 async def get_agent(request: pb.GetAgentRequest, ctx: Context) -> pb.GetAgentResponse:
     """Asks the vendor for one agent."""
-    (device,) = await remembered([await ctx.client.device(request.agent_id)], ctx)
-    return pb.GetAgentResponse(agent=told_device(pb.Agent, device, PROVIDER, **_NAMES))
+    return pb.GetAgentResponse(agent=await _AGENTS.get(request.agent_id, ctx))
 
 
 async def list_scripts(request: pb.ListScriptsRequest, ctx: Context) -> pb.ListScriptsResponse:
     """Lists the script library."""
-    text = request.query.casefold()
-    scripts = [script for script in await ctx.client.scripts() if not script.hidden and text in script.name.casefold()]
-    scripts.sort(key=lambda script: (script.name.casefold(), script.id))
-    shown = [_shown(script) for script in scripts[: request.limit or 100]]
+    rows = [row for row in await ctx.client.scripts() if row.get("hidden") is not True]
+    shown = [filled(pb.Script, row) for row in by_name(rows, request.query, request.limit)]
     return pb.ListScriptsResponse(scripts=shown, count=len(shown))
 
 
@@ -51,14 +39,14 @@ async def run_script(request: pb.RunScriptRequest, ctx: Context) -> pb.RunScript
     _refuse_templates(request, client)
     agent, script = await client.agent(request.agent_id), await client.script(request.script_id)
     _refuse_platform(script, agent)
-    order, mode = _order(request), _mode(request, client)
+    mode = _mode(request, client)
     async with ctx.lock("run_script", request.agent_id, request.script_id):
         if mode != "wait" and not await client.online(request.agent_id):
             raise agent_offline()  # the order would be taken without a word about it
         history = await client.history(request.agent_id)
         mark = Mark(before=history.newest, asked_at=history.told_at, gone=mode == "wait" and long_gone(agent))
-        ctx.remember(mark.evidence(order))
-        report = await ScriptRun(client, order, mark, ctx.deadline).carry_out(mode)
+        ctx.remember(mark.evidence(request))
+        report = await ScriptRun(client, request, mark, ctx.deadline).carry_out(mode)
     if mode != "forget" and (report.row is None or report.row.result is None):
         ctx.warn("EXIT_CODE_UNKNOWN", "The run was not found in the agent's history.", "")
     return told(request.agent_id, report, waited=mode != "forget", client=client)
@@ -66,7 +54,7 @@ async def run_script(request: pb.RunScriptRequest, ctx: Context) -> pb.RunScript
 
 async def run_command(request: pb.RunCommandRequest, ctx: Context) -> pb.RunCommandResponse:
     """Runs a shell command while the server waits for the agent."""
-    client, limit = ctx.client, request.timeout or 30
+    client, limit = ctx.client, request.timeout
     if limit + 2 > client.max_wait:
         raise ActionFailure(
             "TIMEOUT_TOO_LONG",
@@ -105,13 +93,6 @@ async def reboot_agent(request: pb.RebootAgentRequest, ctx: Context) -> pb.Reboo
     return pb.RebootAgentResponse(reboot_requested=True, agent_id=request.agent_id)
 
 
-HANDLERS: Sequence[Handler] = [find_agents, get_agent, list_scripts, run_script, run_command, reboot_agent]
-
-
-def _shown(script: Script) -> pb.Script:
-    return filled(pb.Script, asdict(script), supported_platforms=script.platforms)
-
-
 def _refuse_templates(request: pb.RunScriptRequest, client: TacticalClient) -> None:
     for name, texts in (("args", request.args), ("env_vars", request.env_vars)):
         for index, text in enumerate(texts):
@@ -123,30 +104,19 @@ def _refuse_templates(request: pb.RunScriptRequest, client: TacticalClient) -> N
                 )
 
 
-def _refuse_platform(script: Script, agent: Device) -> None:
-    if script.platforms and agent.platform and agent.platform not in script.platforms:
+def _refuse_platform(script: pb.Script, agent: Device) -> None:
+    if script.supported_platforms and agent.platform and agent.platform not in script.supported_platforms:
         raise ActionFailure(
             "PLATFORM_NOT_SUPPORTED",
-            f"The script is for {', '.join(script.platforms)}; the agent runs {agent.platform}.",
+            f"The script is for {', '.join(script.supported_platforms)}; the agent runs {agent.platform}.",
             field="script_id",
         )
 
 
-def _order(request: pb.RunScriptRequest) -> ScriptOrder:
-    return ScriptOrder(
-        agent_id=request.agent_id,
-        script_id=request.script_id,
-        args=tuple(request.args),
-        env_vars=tuple(request.env_vars),
-        timeout=request.timeout or 90,
-        run_as_user=request.run_as_user,
-    )
-
-
 def _mode(request: pb.RunScriptRequest, client: TacticalClient) -> Mode:
-    if request.HasField("wait_for_output") and not request.wait_for_output:
+    if not request.wait_for_output:
         return "forget"
-    return "wait" if (request.timeout or 90) + 3 <= client.max_wait else "watch"
+    return "wait" if request.timeout + 3 <= client.max_wait else "watch"
 
 
 async def _now_gone(agent_id: str, client: TacticalClient) -> bool:

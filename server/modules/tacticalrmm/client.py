@@ -6,27 +6,20 @@ redirected write loses its body. `run_on_server` is never sent. Facts: Tactical 
 """
 
 import json
-from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from datetime import datetime
+from functools import partial
 from typing import Any
 
-from server.gen.patchbay.modules.tacticalrmm.v1.tacticalrmm_pb2 import TacticalRmmConnection
-from server.modules.tacticalrmm.connection import (
-    NATS_DOWN,
-    ApiKey,
-    Auth,
-    KnoxSession,
-    Pace,
-    bus_down,
-    instance_url,
-    login_refused,
-    read_error,
-)
-from server.sdk import ActionFailure, ConnectionScope, Deadline, Device, DeviceFilter, OutcomeUnknown
+from server.gen.patchbay.modules.tacticalrmm.v1.tacticalrmm_pb2 import RunScriptRequest, Script, TacticalRmmConnection
+from server.modules.tacticalrmm.connection import NATS_DOWN, Pace, bus_down, instance_url, read_error, signed_in
+from server.sdk import ActionFailure, ConnectionScope, Device, DeviceFilter, OutcomeUnknown
 from server.sdk.http import HttpClient, HttpResponse
 from server.sdk.listing import Listing
-from server.sdk.reading import an_object, clean, moment, number, objects, text, told_at, whole
+from server.sdk.reading import an_object, clean, filled, moment, number, objects, text, told_at, whole
+from server.sdk.recent import Recent
+from server.sdk.sessions import Session
 
 DEFAULT_MAX_WAIT = 50.0
 
@@ -34,34 +27,8 @@ _MARGIN = 15.0  # seconds that our wait is longer than the server's
 _PING_SECONDS = 30.0  # three tries of 2 s; about 14 s when the server's bus is down
 _READ_SECONDS = 30.0
 _REBOOT_SECONDS = 10.0
-_ORGANIZATIONS_SECONDS = 60.0
 _YEAR = 366 * 86_400.0
 _MAX_BYTES = 32 * 1024 * 1024  # lists are not paged; an agent's history holds the output of every run
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Script:
-    """A stored script; no platforms means all."""
-
-    id: str
-    name: str
-    shell: str | None = None
-    category: str | None = None
-    description: str | None = None
-    platforms: tuple[str, ...] = ()
-    hidden: bool = False
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ScriptOrder:
-    """What to run where; `timeout` in seconds."""
-
-    agent_id: str
-    script_id: str
-    args: Sequence[str] = ()
-    env_vars: Sequence[str] = field(default=(), repr=False)
-    timeout: int = 90
-    run_as_user: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -104,14 +71,13 @@ class TacticalClient:
         pace: How patiently histories are watched.
     """
 
-    def __init__(self, http: HttpClient, auth: Auth, *, max_wait: float, allow_templates: bool) -> None:
-        self.max_wait = max_wait
-        self.allow_templates = allow_templates
-        self.username = auth.username[:50]  # as the server cuts it
+    def __init__(self, sender: HttpClient | Session, settings: TacticalRmmConnection) -> None:
+        self.max_wait = settings.max_wait.ToTimedelta().total_seconds() or DEFAULT_MAX_WAIT
+        self.allow_templates = settings.allow_templates
+        self.username = settings.login.username[:50]  # as the server cuts it
         self.pace = Pace()
-        self._http = http
-        self._auth = auth
-        self._organizations: tuple[Deadline, Mapping[str, str]] | None = None
+        self._sender = sender
+        self._organizations: Recent[Mapping[str, str]] = Recent(self._organization_ids, {})
 
     async def check(self) -> None:
         """Proves the credentials by the cheapest call that needs the right every action needs: no client has id 0, so
@@ -120,19 +86,19 @@ class TacticalClient:
 
     def mask(self, text: str) -> str:
         """Returns the text without the secrets of the running call."""
-        return self._http.mask(text)
+        return HttpClient.mask(text)
 
     async def devices(self, wanted: DeviceFilter) -> Listing[Device]:
         """Returns every agent that the account may see; the server has no search of its own."""
         del wanted
         rows = await self._list("/agents/", "can_list_agents", {"detail": "true"})
-        organizations = await self._organization_ids()
+        organizations = await self._organizations.get()
         agents = [_device(row) for row in rows if row.get("agent_id")]
         return Listing([_with_organization(one, organizations) for one in agents])
 
     async def device(self, agent_id: str) -> Device:
         """Returns one agent with the id of its organization."""
-        return _with_organization(await self.agent(agent_id), await self._organization_ids())
+        return _with_organization(await self.agent(agent_id), await self._organizations.get())
 
     async def agent(self, agent_id: str) -> Device:
         """Returns one agent as the server tells it: the organization by its name only."""
@@ -140,19 +106,9 @@ class TacticalClient:
         return replace(_device(an_object(response)), device_id=agent_id)
 
     async def _organization_ids(self) -> Mapping[str, str]:
-        """Returns ids of clients by name, at most a minute old: agents tell names only. Empty when the account may not
-        list clients, or when they cannot be had just now."""
-        if self._organizations is not None and self._organizations[0].remaining() > 0:
-            return self._organizations[1]
-        ids: Mapping[str, str] = {}
-        try:
-            rows = await self._list("/clients/", "can_list_clients")
-            ids = {str(row["name"]): str(row["id"]) for row in rows if "name" in row and "id" in row}
-        except ActionFailure as failure:
-            if failure.failure.reason != "VENDOR_PERMISSION_DENIED":
-                return ids
-        self._organizations = Deadline.after(_ORGANIZATIONS_SECONDS), ids
-        return ids
+        """Returns ids of clients by name: agents tell names only. The account may not be allowed to list clients."""
+        rows = await self._list("/clients/", "can_list_clients")
+        return {str(row["name"]): str(row["id"]) for row in rows if "name" in row and "id" in row}
 
     async def online(self, agent_id: str) -> bool:
         """Asks the agent itself, by way of the server; about 8 s when it does not answer."""
@@ -160,13 +116,13 @@ class TacticalClient:
         response = await self._send("GET", path, "can_list_agents", seconds=_PING_SECONDS)
         return an_object(response).get("status") == "online"
 
-    async def scripts(self) -> list[Script]:
-        """Returns the script library, community scripts included."""
-        return [_script(row) for row in await self._list("/scripts/", "can_list_scripts")]
+    async def scripts(self) -> list[dict[str, Any]]:
+        """Returns the script library as the server tells it, community scripts and hidden ones included."""
+        return await self._list("/scripts/", "can_list_scripts")
 
     async def script(self, script_id: str) -> Script:
-        """Returns one script."""
-        return _script(an_object(await self._send("GET", f"/scripts/{script_id}/", "can_list_scripts")))
+        """Returns one script; no platforms means all."""
+        return filled(Script, an_object(await self._send("GET", f"/scripts/{script_id}/", "can_list_scripts")))
 
     async def history(self, agent_id: str) -> History:
         """Returns what was run on an agent."""
@@ -176,7 +132,7 @@ class TacticalClient:
         newest = max((whole(row.get("id")) or 0 for row in rows), default=0)
         return History(tuple(runs), newest, told_at(response))
 
-    async def run_script(self, order: ScriptOrder, *, wait: bool) -> str:
+    async def run_script(self, order: RunScriptRequest, *, wait: bool) -> str:
         """Orders a run; returns the output, or a sentence when not waiting. `timeout` and `natsdown` may be either the
         script's output or the server's word for a failure: the history tells which.
 
@@ -225,7 +181,7 @@ class TacticalClient:
             raise OutcomeUnknown("The answer is not the agent's acceptance.", vendor_message=self.mask(said))
 
     async def _order(self, path: str, right: str, seconds: float, body: Mapping[str, Any] | None = None) -> str:
-        response = await self._send("POST", path, right, body=body, seconds=seconds + _MARGIN)
+        response = await self._send("POST", path, right, json=body, seconds=seconds + _MARGIN)
         said = response.json()
         return clean(said) if isinstance(said, str) else json.dumps(said)
 
@@ -233,56 +189,28 @@ class TacticalClient:
         return objects(await self._send("GET", path, right, params=params))
 
     async def _send(
-        self,
-        method: str,
-        path: str,
-        right: str,
-        *,
-        params: Mapping[str, str] | None = None,
-        body: Mapping[str, Any] | None = None,
-        seconds: float = _READ_SECONDS,
+        self, method: str, path: str, right: str, *, seconds: float = _READ_SECONDS, **more: Any
     ) -> HttpResponse:
-        async def signed(headers: Mapping[str, str]) -> HttpResponse:
-            return await self._http.request(method, path, params=params, json=body, headers=headers, timeout=seconds)
-
         try:
-            return await self._authenticated(signed)
+            return await self._sender.request(method, path, timeout=seconds, **more)
         except ActionFailure as failure:
-            _name_right(failure, right)
+            if failure.failure.reason == "VENDOR_PERMISSION_DENIED":
+                failure.failure.remedy.text = (
+                    f"Give the account's role in Tactical RMM the right `{right}`, for the agent's client and site too."
+                )
             raise
-
-    async def _authenticated(self, signed: Callable[[Mapping[str, str]], Awaitable[HttpResponse]]) -> HttpResponse:
-        headers = await self._auth.headers()
-        try:
-            return await signed(headers)
-        except ActionFailure as failure:
-            # 401 means that nothing was processed, so a write can be repeated too.
-            if failure.failure.vendor_status != 401 or not await self._auth.renew(headers):
-                raise
-        return await signed(await self._auth.headers())
 
 
 def connect(scope: ConnectionScope[TacticalRmmConnection]) -> TacticalClient:
-    """Makes the client from a connection's settings; sends nothing."""
-    settings, address = scope.settings, instance_url(scope.settings)
-    auth: Auth
-    if settings.WhichOneof("auth") == "login":
-        auth = KnoxSession(scope.http.bind(base_url=address, read_error=login_refused), settings.login)
-    else:
-        auth = ApiKey(settings.api_key)
-    return TacticalClient(
-        scope.http.bind(base_url=address, read_error=read_error, max_bytes=_MAX_BYTES),
-        auth,
-        max_wait=settings.max_wait.ToTimedelta().total_seconds() or DEFAULT_MAX_WAIT,
-        allow_templates=settings.allow_templates,
+    """Makes the client from a connection's settings; sends nothing. No `Authorization` header beside an API key: the
+    server would look at that one first."""
+    settings = scope.settings
+    headers = {"X-API-KEY": settings.api_key} if settings.api_key else {}
+    http = scope.http.bind(
+        base_url=instance_url(settings), headers=headers, read_error=read_error, max_bytes=_MAX_BYTES
     )
-
-
-def _name_right(failure: ActionFailure, right: str) -> None:
-    if failure.failure.reason == "VENDOR_PERMISSION_DENIED":
-        failure.failure.remedy.text = (
-            f"Give the account's role in Tactical RMM the right `{right}`, for the agent's client and site too."
-        )
+    sender = http if settings.api_key else Session(http, partial(signed_in, http, settings.login), "Token")
+    return TacticalClient(sender, settings)
 
 
 def _with_organization(device: Device, ids: Mapping[str, str]) -> Device:
@@ -300,18 +228,6 @@ def _device(row: Mapping[str, Any]) -> Device:
         os_name=text(row.get("operating_system")),
         status=text(row.get("status")),
         last_seen_at=moment(row.get("last_seen")),
-    )
-
-
-def _script(row: Mapping[str, Any]) -> Script:
-    return Script(
-        id=str(row.get("id", "")),
-        name=text(row.get("name")) or "",
-        shell=text(row.get("shell")),
-        category=text(row.get("category")),
-        description=text(row.get("description")),
-        platforms=tuple(map(str, row.get("supported_platforms") or ())),
-        hidden=row.get("hidden") is True,
     )
 
 

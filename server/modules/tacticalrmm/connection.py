@@ -4,12 +4,11 @@ import asyncio
 import binascii
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Protocol
 
 import pyotp
 
 from server.gen.patchbay.modules.tacticalrmm.v1.tacticalrmm_pb2 import KnoxLogin, TacticalRmmConnection
-from server.sdk import ActionFailure, Deadline, OutcomeUnknown
+from server.sdk import ActionFailure, OutcomeUnknown
 from server.sdk.addresses import instance_address
 from server.sdk.context import Sleep
 from server.sdk.http import HttpClient, HttpResponse, spoken
@@ -20,8 +19,6 @@ NATS_DOWN = "natsdown"
 TIMEOUT = "timeout"
 
 _UNABLE = "Unable to contact the agent"
-_LOGIN_SECONDS = 30.0
-_REFUSAL_SECONDS = 30.0
 
 
 class NotReached(OutcomeUnknown):
@@ -62,106 +59,34 @@ class Pace:
         return doubling(self.first, self.longest)
 
 
-class Auth(Protocol):
-    """A way to sign requests."""
+async def signed_in(http: HttpClient, login: KnoxLogin) -> str:
+    """Signs in by user name and password, with a code when the account has an authenticator; returns the token.
 
-    username: str
-    """Name that the server notes in the agent's history. Empty: not known."""
-
-    async def headers(self) -> Mapping[str, str]:
-        """Returns the headers that sign a request."""
-
-    async def renew(self, refused: Mapping[str, str]) -> bool:
-        """Gives up headers that the server refused; says whether others can be had."""
-
-
-class ApiKey:
-    """Signs with an API key. No `Authorization` header beside it: the server would look at that one first."""
-
-    username = ""
-
-    def __init__(self, key: str) -> None:
-        self._headers = {"X-API-KEY": key}
-
-    async def headers(self) -> Mapping[str, str]:
-        """Returns the key's header."""
-        return self._headers
-
-    async def renew(self, refused: Mapping[str, str]) -> bool:
-        """A key cannot be renewed."""
-        del refused
-        return False
-
-
-class KnoxSession:
-    """Signs with a session token, obtained by user name and password when it is first needed.
-
-    One sign-in at a time; a refused one is not repeated for 30 seconds, since the server allows few of them.
-
-    Args:
-        http: Client bound to the server, without credentials.
-        login: User name, password, and the authenticator's secret when the account has one.
+    Raises:
+        ActionFailure: CREDENTIALS_REFUSED, or INTEGRATION_MISCONFIGURED when a code is wanted and cannot be made.
     """
 
-    def __init__(self, http: HttpClient, login: KnoxLogin) -> None:
-        self.username = login.username
-        self._http = http
-        self._login = login
-        self._token = ""
-        self._turn = asyncio.Lock()
-        self._refusal: tuple[Deadline, ActionFailure] | None = None
+    async def ask(path: str, **more: str) -> Mapping[str, object]:
+        credentials = {"username": login.username, "password": login.password, **more}
+        return await http.sign_in(path, json=credentials, read_error=_login_refused)
 
-    async def headers(self) -> Mapping[str, str]:
-        """Returns the token's header; signs in when there is no token.
+    answer = await ask("/v2/checkcreds/")
+    if answer.get("totp") is True:
+        answer = await ask("/v2/login/", twofactor=_code(login))
+    token = answer.get("token")
+    if not isinstance(token, str) or not token:
+        raise ActionFailure("VENDOR_ANSWER_INVALID", "Tactical RMM answered a sign-in without a token.")
+    return token
 
-        Raises:
-            ActionFailure: CREDENTIALS_REFUSED, or INTEGRATION_MISCONFIGURED when a code is wanted and cannot be made.
-        """
-        token = self._token
-        if not token:
-            async with self._turn:
-                token = self._token = self._token or await self._sign_in()
-        self._http.learn_secret(token)
-        return {"Authorization": f"Token {token}"}
 
-    async def renew(self, refused: Mapping[str, str]) -> bool:
-        """Forgets the refused token unless another request has replaced it already."""
-        if refused["Authorization"] == f"Token {self._token}":
-            self._token = ""
-        return True
-
-    async def _sign_in(self) -> str:
-        if self._refusal and self._refusal[0].remaining() > 0:
-            raise ActionFailure.of(self._refusal[1].failure)
-        try:
-            return await self._obtain()
-        except ActionFailure as failure:
-            if failure.failure.reason in {"CREDENTIALS_REFUSED", "INTEGRATION_MISCONFIGURED"}:
-                self._refusal = Deadline.after(_REFUSAL_SECONDS), failure
-            raise
-
-    async def _obtain(self) -> str:
-        answer = await self._ask("/v2/checkcreds/")
-        if answer.get("totp") is True:
-            answer = await self._ask("/v2/login/", twofactor=self._code())
-        token = answer.get("token")
-        if not isinstance(token, str) or not token:
-            raise ActionFailure("VENDOR_ANSWER_INVALID", "Tactical RMM answered a sign-in without a token.")
-        self._http.learn_secret(token)
-        return token
-
-    async def _ask(self, path: str, **more: str) -> Mapping[str, object]:
-        credentials = {"username": self._login.username, "password": self._login.password, **more}
-        return await self._http.sign_in(path, json=credentials, timeout=_LOGIN_SECONDS)
-
-    def _code(self) -> str:
-        secret = self._login.totp_secret.replace(" ", "").rstrip("=").upper()
-        if not secret:
-            raise _no_code("The account asks for an authenticator code and the connection has no secret for it.")
-        try:
-            return pyotp.TOTP(secret).now()
-        except (binascii.Error, ValueError):
-            raise _no_code("The authenticator's secret is not base32.") from None
+def _code(login: KnoxLogin) -> str:
+    secret = login.totp_secret.replace(" ", "").rstrip("=").upper()
+    if not secret:
+        raise _no_code("The account asks for an authenticator code and the connection has no secret for it.")
+    try:
+        return pyotp.TOTP(secret).now()
+    except (binascii.Error, ValueError):
+        raise _no_code("The authenticator's secret is not base32.") from None
 
 
 def _no_code(message: str) -> ActionFailure:
@@ -170,13 +95,11 @@ def _no_code(message: str) -> ActionFailure:
     return ActionFailure("INTEGRATION_MISCONFIGURED", message, remedy=remedy, field=field)
 
 
-def login_refused(response: HttpResponse) -> ActionFailure | None:
+def _login_refused(response: HttpResponse) -> ActionFailure | None:
     """Reads the answers of the sign-in views; every 400 of theirs means that the credentials are wrong."""
     if response.status != 400:
         return None
-    return ActionFailure(
-        "CREDENTIALS_REFUSED", "Tactical RMM did not accept the user name, password or code.", vendor_status=400
-    )
+    return ActionFailure("CREDENTIALS_REFUSED", "Tactical RMM did not accept the user name, password or code.")
 
 
 def bus_down() -> ActionFailure:
@@ -189,49 +112,33 @@ def bus_down() -> ActionFailure:
 
 
 def read_error(response: HttpResponse) -> ActionFailure | None:
-    """Reads the server's error bodies: bare strings, `{"detail"}`, `{"field": [...]}`, HTML pages.
+    """Reads the server's error bodies: bare strings, `{"detail"}`, `{"field": [...]}`, HTML pages, which say nothing.
 
     None leaves the translation to the framework: 429, and 5xx, which after a write means that nobody knows.
     """
-    said, status = _said(response), response.status
+    said, status = clean(spoken(response) or ""), response.status
     if status == 400:
         return _rejected(said)
     if status == 401:
         reason = "CREDENTIALS_EXPIRED" if "expired" in said.lower() else "CREDENTIALS_REFUSED"
-        return ActionFailure(reason, f"Tactical RMM refused the credentials: {said}", vendor_status=401)
+        return ActionFailure(reason, f"Tactical RMM refused the credentials: {said}")
     if status == 403:
         message = "The account's role does not allow this, or not for this agent."
-        return ActionFailure("VENDOR_PERMISSION_DENIED", message, vendor_status=403, vendor_message=said)
+        return ActionFailure("VENDOR_PERMISSION_DENIED", message)
     if status == 404 and said:
         field = next((f"{name.lower()}_id" for name in ("Agent", "Script") if said.startswith(f"No {name} ")), "")
-        return ActionFailure("NOT_FOUND", said, vendor_status=404, vendor_message=said, field=field)
+        return ActionFailure("NOT_FOUND", said, field=field)
     if status == 404:
-        return ActionFailure(
-            "VENDOR_ANSWER_INVALID", "The address does not offer Tactical RMM's API.", vendor_status=404
-        )
+        return ActionFailure("VENDOR_ANSWER_INVALID", "The address does not offer Tactical RMM's API.")
     return None
 
 
-def _rejected(said: str) -> ActionFailure:
+def _rejected(said: str) -> ActionFailure | None:
     if said == NATS_DOWN:
         return bus_down()
     if said in {_UNABLE, TIMEOUT}:
-        return NotReached("The agent did not answer the server in time.", vendor_status=400, vendor_message=said)
+        return NotReached("The agent did not answer the server in time.")
     if said:
-        return ActionFailure(
-            "VENDOR_REJECTED_INPUT",
-            "Tactical RMM refused the request; see its message.",
-            vendor_status=400,
-            vendor_message=said,
-        )
-    return ActionFailure(
-        "INTEGRATION_MISCONFIGURED",
-        "The server does not answer to this host name.",
-        vendor_status=400,
-        field="settings.instance_url",
-    )
-
-
-def _said(response: HttpResponse) -> str:
-    """The message of an error body; empty for a page, which says nothing about the cause."""
-    return clean(spoken(response) or "")
+        return None
+    message = "The server does not answer to this host name."
+    return ActionFailure("INTEGRATION_MISCONFIGURED", message, field="settings.instance_url")

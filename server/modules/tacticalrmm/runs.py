@@ -23,7 +23,7 @@ from functools import partial
 from typing import Literal
 
 from server.gen.patchbay.modules.tacticalrmm.v1.tacticalrmm_pb2 import RunScriptRequest, RunScriptResponse
-from server.modules.tacticalrmm.client import History, HistoryRow, RunResult, ScriptOrder, TacticalClient
+from server.modules.tacticalrmm.client import History, HistoryRow, RunResult, TacticalClient
 from server.modules.tacticalrmm.connection import NATS_DOWN, TIMEOUT, bus_down
 from server.sdk import ActionFailure, Deadline, Device, Effect, FailureCategory, OutcomeUnknown, ProbeContext
 from server.sdk.polling import awaited
@@ -56,7 +56,7 @@ class Mark:
     asked_at: datetime
     gone: bool
 
-    def evidence(self, order: ScriptOrder) -> Mapping[str, str]:
+    def evidence(self, order: RunScriptRequest) -> Mapping[str, str]:
         """Returns what the probe needs."""
         return {
             "history_before": str(self.before),
@@ -85,7 +85,7 @@ class ScriptRun:
         deadline: The execution's.
     """
 
-    def __init__(self, client: TacticalClient, order: ScriptOrder, mark: Mark, deadline: Deadline) -> None:
+    def __init__(self, client: TacticalClient, order: RunScriptRequest, mark: Mark, deadline: Deadline) -> None:
         self._client = client
         self._order = order
         self._mark = mark
@@ -268,7 +268,7 @@ async def probe_script_run(request: RunScriptRequest, ctx: ProbeContext[Tactical
     rows = [row for row in mark.candidates(history, request.script_id, client.username) if _timely(row, mark)]
     if len(rows) != 1:
         return None
-    waited = not request.HasField("wait_for_output") or request.wait_for_output
+    waited = request.wait_for_output
     if rows[0].result is not None or not waited:
         # The values of variables are not known any more, so they could not be masked in what the script printed.
         quiet = bool(request.env_vars)

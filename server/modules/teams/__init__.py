@@ -4,7 +4,7 @@ from server.gen.patchbay.modules.teams.v1 import teams_pb2
 from server.modules.teams import actions
 from server.modules.teams.client import TeamsClient
 from server.modules.teams.connection import instance_url
-from server.sdk import IntegrationModule, Registrar, installed_addon
+from server.sdk import IntegrationModule, Registrar, handlers_in, installed_addon
 
 MODULE = IntegrationModule[teams_pb2.TeamsConnection, TeamsClient](
     contract=teams_pb2.DESCRIPTOR.services_by_name["Teams"],
@@ -12,7 +12,7 @@ MODULE = IntegrationModule[teams_pb2.TeamsConnection, TeamsClient](
     connect=TeamsClient,
     check=TeamsClient.check,
     instance_url=instance_url,
-    handlers=actions.HANDLERS,
+    handlers=handlers_in(actions),
 )
 
 

@@ -7,7 +7,7 @@ from server.gen.patchbay.modules.teams.v1 import teams_pb2 as pb
 from server.modules.teams import messages
 from server.modules.teams.bot import CHAT, THREAD, Sent
 from server.modules.teams.client import TeamsClient
-from server.sdk import Account, ActionContext, ActionFailure, Handler
+from server.sdk import Account, ActionContext, ActionFailure
 from server.sdk.paging import Row
 from server.sdk.reading import filled, text
 
@@ -130,17 +130,6 @@ async def list_teams(request: pb.ListTeamsRequest, ctx: Context) -> pb.ListTeams
     found = [one for one in teams if query in f"{one.name} {one.team_id}".casefold()]
     shown = sorted(found, key=lambda one: (one.name.casefold(), one.team_id))[: request.limit]
     return pb.ListTeamsResponse(teams=shown, count=len(shown))
-
-
-HANDLERS: Sequence[Handler] = [
-    notify_user,
-    send_dm,
-    post_to_channel,
-    link_user,
-    list_users,
-    list_channels,
-    list_teams,
-]
 
 
 async def _recipient(request: pb.NotifyUserRequest | pb.SendDmRequest, ctx: Context) -> Account:

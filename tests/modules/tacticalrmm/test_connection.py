@@ -295,7 +295,7 @@ async def test_the_learned_token_is_masked_in_every_call_that_uses_it(
     connected = connect(by_password(server.url))
     for _ in range(2):
         await connected.run(list_scripts, SCRIPTS)
-        token = connected.client._auth._token
+        token = connected.client._sender._token
         assert connected.told.masker(f"Token {token}") == "Token ***"
         vendor.add_fault("status", path_regex="/scripts/$", status=400, body={"detail": f"bad header Token {token}"})
         with pytest.raises(ActionFailure) as caught:
@@ -326,7 +326,7 @@ async def test_nothing_secret_is_logged(
         except ActionFailure as failure:
             told = f"{failure!r} {failure.failure} {failure.__cause__!r} {failure.__context__!r}"
     everything = f"{caplog.text}{logs}{told}{capsys.readouterr()}"
-    for secret in (PASSWORD, TOTP_SECRET, connected.client._auth._token, "hunter2"):
+    for secret in (PASSWORD, TOTP_SECRET, connected.client._sender._token, "hunter2"):
         assert secret not in everything
 
 
@@ -338,10 +338,10 @@ async def test_making_a_client_sends_nothing(connect: Connect, vendor: SandboxCo
 
 async def test_a_token_that_was_replaced_meanwhile_is_kept(connect: Connect, server: SandboxServer) -> None:
     """A late 401 to a request with the old token does not throw away the new one."""
-    auth = connect(by_password(server.url)).client._auth
+    session = connect(by_password(server.url)).client._sender
     async with entered(CallScope(Deadline.after(10))):
-        old = await auth.headers()
-        assert await auth.renew(old)
-        new = await auth.headers()
-        assert await auth.renew(old)
-        assert await auth.headers() == new != old
+        old = await session.token()
+        session.forget(old)
+        new = await session.token()
+        session.forget(old)
+        assert await session.token() == new != old

@@ -26,39 +26,39 @@ from google.protobuf import descriptor_pb2 as google_dot_protobuf_dot_descriptor
 from google.protobuf import duration_pb2 as google_dot_protobuf_dot_duration__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x19patchbay/v1/options.proto\x12\x0bpatchbay.v1\x1a google/protobuf/descriptor.proto\x1a\x1egoogle/protobuf/duration.proto\"\xf2\x01\n\rModuleOptions\x12\x11\n\tgroup_key\x18\x01 \x01(\t\x12\r\n\x05label\x18\x02 \x01(\t\x12\x13\n\x0b\x64\x65scription\x18\x03 \x01(\t\x12\x0c\n\x04icon\x18\x04 \x01(\t\x12(\n\ttile_kind\x18\x05 \x01(\x0e\x32\x15.patchbay.v1.TileKind\x12\x16\n\x0e\x64\x65\x66\x61ult_action\x18\x06 \x01(\t\x12\x18\n\x10\x61vailability_key\x18\x07 \x01(\t\x12\x1a\n\x12\x63onnection_message\x18\x08 \x01(\t\x12$\n\x07\x62udgets\x18\t \x03(\x0b\x32\x13.patchbay.v1.Budget\"f\n\x06\x42udget\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\r\n\x05limit\x18\x02 \x01(\r\x12)\n\x06window\x18\x03 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x14\n\x0cscope_fields\x18\x04 \x03(\t\"\xcd\x03\n\rActionOptions\x12\n\n\x02id\x18\x01 \x01(\t\x12\x0f\n\x07version\x18\x02 \x01(\r\x12\r\n\x05label\x18\x03 \x01(\t\x12\x10\n\x08\x63\x61tegory\x18\x04 \x01(\t\x12\x0c\n\x04icon\x18\x05 \x01(\t\x12*\n\x07timeout\x18\x06 \x01(\x0b\x32\x19.google.protobuf.Duration\x12.\n\x0bmax_timeout\x18\x07 \x01(\x0b\x32\x19.google.protobuf.Duration\x12%\n\x05retry\x18\x08 \x01(\x0b\x32\x16.patchbay.v1.RetryHint\x12.\n\x08\x66\x61ilures\x18\t \x03(\x0b\x32\x1c.patchbay.v1.DeclaredFailure\x12\x12\n\npermission\x18\n \x01(\t\x12\x0e\n\x06\x62udget\x18\x0b \x01(\t\x12\x12\n\nvendor_url\x18\x0c \x01(\t\x12.\n\x0cvendor_keyed\x18\r \x01(\x0b\x32\x18.patchbay.v1.VendorKeyed\x12\x0e\n\x06opaque\x18\x0e \x01(\x08\x12-\n\x0b\x64\x65precation\x18\x0f \x01(\x0b\x32\x18.patchbay.v1.Deprecation\x12\x16\n\x0e\x65xample_inputs\x18\x10 \x03(\t\"\x85\x01\n\tRetryHint\x12\x14\n\x0cmax_attempts\x18\x01 \x01(\r\x12\x32\n\x0finitial_backoff\x18\x02 \x01(\x0b\x32\x19.google.protobuf.Duration\x12.\n\x0bmax_backoff\x18\x03 \x01(\x0b\x32\x19.google.protobuf.Duration\"Y\n\x0f\x44\x65\x63laredFailure\x12\x0e\n\x06reason\x18\x01 \x01(\t\x12\x13\n\x0b\x64\x65scription\x18\x02 \x01(\t\x12\x0e\n\x06remedy\x18\x03 \x01(\t\x12\x11\n\tretryable\x18\x04 \x01(\x08\"8\n\x0bVendorKeyed\x12)\n\x06window\x18\x01 \x01(\x0b\x32\x19.google.protobuf.Duration\"1\n\x0b\x44\x65precation\x12\r\n\x05since\x18\x01 \x01(\t\x12\x13\n\x0buse_instead\x18\x02 \x01(\t\"\xec\x01\n\x0c\x46ieldDisplay\x12\r\n\x05label\x18\x01 \x01(\t\x12\x0c\n\x04help\x18\x02 \x01(\t\x12\r\n\x05group\x18\x03 \x01(\t\x12\r\n\x05order\x18\x04 \x01(\x05\x12#\n\x06widget\x18\x05 \x01(\x0e\x32\x13.patchbay.v1.Widget\x12#\n\x06picker\x18\x06 \x01(\x0b\x32\x13.patchbay.v1.Picker\x12.\n\x0cvisible_when\x18\x07 \x03(\x0b\x32\x18.patchbay.v1.VisibleWhen\x12\x14\n\x0c\x64\x65\x66\x61ult_json\x18\x08 \x01(\t\x12\x11\n\tcut_bytes\x18\t \x01(\r\"\xe8\x01\n\x06Picker\x12\x0e\n\x06\x61\x63tion\x18\x01 \x01(\t\x12\x12\n\nitems_path\x18\x02 \x01(\t\x12\x12\n\nvalue_path\x18\x03 \x01(\t\x12\x12\n\nlabel_path\x18\x04 \x01(\t\x12\x13\n\x0b\x64\x65tail_path\x18\x05 \x01(\t\x12\x14\n\x0csearch_field\x18\x06 \x01(\t\x12\x13\n\x0blimit_field\x18\x07 \x01(\t\x12\x12\n\ndepends_on\x18\x08 \x03(\t\x12$\n\x07\x63hoices\x18\t \x03(\x0b\x32\x13.patchbay.v1.Choice\x12\x18\n\x10\x66ixed_input_json\x18\n \x01(\t\"&\n\x06\x43hoice\x12\r\n\x05value\x18\x01 \x01(\t\x12\r\n\x05label\x18\x02 \x01(\t\"1\n\x0bVisibleWhen\x12\r\n\x05\x66ield\x18\x01 \x01(\t\x12\x13\n\x0b\x65quals_json\x18\x02 \x03(\t*~\n\x08TileKind\x12\x19\n\x15TILE_KIND_UNSPECIFIED\x10\x00\x12\x19\n\x15TILE_KIND_CORE_OBJECT\x10\x01\x12\x17\n\x13TILE_KIND_TRANSFORM\x10\x02\x12\x11\n\rTILE_KIND_APP\x10\x03\x12\x10\n\x0cTILE_KIND_AI\x10\x04*\xb8\x01\n\x0b\x45\x66\x66\x65\x63tClass\x12\x1c\n\x18\x45\x46\x46\x45\x43T_CLASS_UNSPECIFIED\x10\x00\x12\x15\n\x11\x45\x46\x46\x45\x43T_CLASS_READ\x10\x01\x12\x1b\n\x17\x45\x46\x46\x45\x43T_CLASS_IDEMPOTENT\x10\x02\x12\x1d\n\x19\x45\x46\x46\x45\x43T_CLASS_VENDOR_KEYED\x10\x03\x12\x1f\n\x1b\x45\x46\x46\x45\x43T_CLASS_NON_IDEMPOTENT\x10\x04\x12\x17\n\x13\x45\x46\x46\x45\x43T_CLASS_OPAQUE\x10\x05*Z\n\x06Widget\x12\x16\n\x12WIDGET_UNSPECIFIED\x10\x00\x12\x14\n\x10WIDGET_MULTILINE\x10\x01\x12\x0f\n\x0bWIDGET_CODE\x10\x02\x12\x11\n\rWIDGET_SECRET\x10\x03:M\n\x06module\x12\x1f.google.protobuf.ServiceOptions\x18\xd1\x86\x03 \x01(\x0b\x32\x1a.patchbay.v1.ModuleOptions:L\n\x06\x61\x63tion\x12\x1e.google.protobuf.MethodOptions\x18\xd2\x86\x03 \x01(\x0b\x32\x1a.patchbay.v1.ActionOptions:I\n\x05\x66ield\x12\x1d.google.protobuf.FieldOptions\x18\xd3\x86\x03 \x01(\x0b\x32\x19.patchbay.v1.FieldDisplayb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x19patchbay/v1/options.proto\x12\x0bpatchbay.v1\x1a google/protobuf/descriptor.proto\x1a\x1egoogle/protobuf/duration.proto\"\xfc\x02\n\rModuleOptions\x12\x11\n\tgroup_key\x18\x01 \x01(\t\x12\r\n\x05label\x18\x02 \x01(\t\x12\x13\n\x0b\x64\x65scription\x18\x03 \x01(\t\x12\x0c\n\x04icon\x18\x04 \x01(\t\x12(\n\ttile_kind\x18\x05 \x01(\x0e\x32\x15.patchbay.v1.TileKind\x12\x16\n\x0e\x64\x65\x66\x61ult_action\x18\x06 \x01(\t\x12\x18\n\x10\x61vailability_key\x18\x07 \x01(\t\x12\x1a\n\x12\x63onnection_message\x18\x08 \x01(\t\x12$\n\x07\x62udgets\x18\t \x03(\x0b\x32\x13.patchbay.v1.Budget\x12\x32\n\x0f\x64\x65\x66\x61ult_timeout\x18\n \x01(\x0b\x32\x19.google.protobuf.Duration\x12.\n\x08\x66\x61ilures\x18\x0b \x03(\x0b\x32\x1c.patchbay.v1.DeclaredFailure\x12$\n\x07pickers\x18\x0c \x03(\x0b\x32\x13.patchbay.v1.Picker\"f\n\x06\x42udget\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\r\n\x05limit\x18\x02 \x01(\r\x12)\n\x06window\x18\x03 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x14\n\x0cscope_fields\x18\x04 \x03(\t\"\xe0\x03\n\rActionOptions\x12\n\n\x02id\x18\x01 \x01(\t\x12\x0f\n\x07version\x18\x02 \x01(\r\x12\r\n\x05label\x18\x03 \x01(\t\x12\x10\n\x08\x63\x61tegory\x18\x04 \x01(\t\x12\x0c\n\x04icon\x18\x05 \x01(\t\x12*\n\x07timeout\x18\x06 \x01(\x0b\x32\x19.google.protobuf.Duration\x12.\n\x0bmax_timeout\x18\x07 \x01(\x0b\x32\x19.google.protobuf.Duration\x12%\n\x05retry\x18\x08 \x01(\x0b\x32\x16.patchbay.v1.RetryHint\x12.\n\x08\x66\x61ilures\x18\t \x03(\x0b\x32\x1c.patchbay.v1.DeclaredFailure\x12\x12\n\npermission\x18\n \x01(\t\x12\x0e\n\x06\x62udget\x18\x0b \x01(\t\x12\x12\n\nvendor_url\x18\x0c \x01(\t\x12.\n\x0cvendor_keyed\x18\r \x01(\x0b\x32\x18.patchbay.v1.VendorKeyed\x12\x0e\n\x06opaque\x18\x0e \x01(\x08\x12-\n\x0b\x64\x65precation\x18\x0f \x01(\x0b\x32\x18.patchbay.v1.Deprecation\x12\x16\n\x0e\x65xample_inputs\x18\x10 \x03(\t\x12\x11\n\tunmetered\x18\x11 \x01(\x08\"\x85\x01\n\tRetryHint\x12\x14\n\x0cmax_attempts\x18\x01 \x01(\r\x12\x32\n\x0finitial_backoff\x18\x02 \x01(\x0b\x32\x19.google.protobuf.Duration\x12.\n\x0bmax_backoff\x18\x03 \x01(\x0b\x32\x19.google.protobuf.Duration\"Y\n\x0f\x44\x65\x63laredFailure\x12\x0e\n\x06reason\x18\x01 \x01(\t\x12\x13\n\x0b\x64\x65scription\x18\x02 \x01(\t\x12\x0e\n\x06remedy\x18\x03 \x01(\t\x12\x11\n\tretryable\x18\x04 \x01(\x08\"8\n\x0bVendorKeyed\x12)\n\x06window\x18\x01 \x01(\x0b\x32\x19.google.protobuf.Duration\"1\n\x0b\x44\x65precation\x12\r\n\x05since\x18\x01 \x01(\t\x12\x13\n\x0buse_instead\x18\x02 \x01(\t\"\xec\x01\n\x0c\x46ieldDisplay\x12\r\n\x05label\x18\x01 \x01(\t\x12\x0c\n\x04help\x18\x02 \x01(\t\x12\r\n\x05group\x18\x03 \x01(\t\x12\r\n\x05order\x18\x04 \x01(\x05\x12#\n\x06widget\x18\x05 \x01(\x0e\x32\x13.patchbay.v1.Widget\x12#\n\x06picker\x18\x06 \x01(\x0b\x32\x13.patchbay.v1.Picker\x12.\n\x0cvisible_when\x18\x07 \x03(\x0b\x32\x18.patchbay.v1.VisibleWhen\x12\x14\n\x0c\x64\x65\x66\x61ult_json\x18\x08 \x01(\t\x12\x11\n\tcut_bytes\x18\t \x01(\r\"\x85\x02\n\x06Picker\x12\x0e\n\x06\x61\x63tion\x18\x01 \x01(\t\x12\x12\n\nitems_path\x18\x02 \x01(\t\x12\x12\n\nvalue_path\x18\x03 \x01(\t\x12\x12\n\nlabel_path\x18\x04 \x01(\t\x12\x13\n\x0b\x64\x65tail_path\x18\x05 \x01(\t\x12\x14\n\x0csearch_field\x18\x06 \x01(\t\x12\x13\n\x0blimit_field\x18\x07 \x01(\t\x12\x12\n\ndepends_on\x18\x08 \x03(\t\x12$\n\x07\x63hoices\x18\t \x03(\x0b\x32\x13.patchbay.v1.Choice\x12\x18\n\x10\x66ixed_input_json\x18\n \x01(\t\x12\x0c\n\x04name\x18\x0b \x01(\t\x12\r\n\x05label\x18\x0c \x01(\t\"&\n\x06\x43hoice\x12\r\n\x05value\x18\x01 \x01(\t\x12\r\n\x05label\x18\x02 \x01(\t\"1\n\x0bVisibleWhen\x12\r\n\x05\x66ield\x18\x01 \x01(\t\x12\x13\n\x0b\x65quals_json\x18\x02 \x03(\t*~\n\x08TileKind\x12\x19\n\x15TILE_KIND_UNSPECIFIED\x10\x00\x12\x19\n\x15TILE_KIND_CORE_OBJECT\x10\x01\x12\x17\n\x13TILE_KIND_TRANSFORM\x10\x02\x12\x11\n\rTILE_KIND_APP\x10\x03\x12\x10\n\x0cTILE_KIND_AI\x10\x04*\xb8\x01\n\x0b\x45\x66\x66\x65\x63tClass\x12\x1c\n\x18\x45\x46\x46\x45\x43T_CLASS_UNSPECIFIED\x10\x00\x12\x15\n\x11\x45\x46\x46\x45\x43T_CLASS_READ\x10\x01\x12\x1b\n\x17\x45\x46\x46\x45\x43T_CLASS_IDEMPOTENT\x10\x02\x12\x1d\n\x19\x45\x46\x46\x45\x43T_CLASS_VENDOR_KEYED\x10\x03\x12\x1f\n\x1b\x45\x46\x46\x45\x43T_CLASS_NON_IDEMPOTENT\x10\x04\x12\x17\n\x13\x45\x46\x46\x45\x43T_CLASS_OPAQUE\x10\x05*Z\n\x06Widget\x12\x16\n\x12WIDGET_UNSPECIFIED\x10\x00\x12\x14\n\x10WIDGET_MULTILINE\x10\x01\x12\x0f\n\x0bWIDGET_CODE\x10\x02\x12\x11\n\rWIDGET_SECRET\x10\x03:M\n\x06module\x12\x1f.google.protobuf.ServiceOptions\x18\xd1\x86\x03 \x01(\x0b\x32\x1a.patchbay.v1.ModuleOptions:L\n\x06\x61\x63tion\x12\x1e.google.protobuf.MethodOptions\x18\xd2\x86\x03 \x01(\x0b\x32\x1a.patchbay.v1.ActionOptions:I\n\x05\x66ield\x12\x1d.google.protobuf.FieldOptions\x18\xd3\x86\x03 \x01(\x0b\x32\x19.patchbay.v1.FieldDisplayb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'patchbay.v1.options_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_TILEKIND']._serialized_start=1822
-  _globals['_TILEKIND']._serialized_end=1948
-  _globals['_EFFECTCLASS']._serialized_start=1951
-  _globals['_EFFECTCLASS']._serialized_end=2135
-  _globals['_WIDGET']._serialized_start=2137
-  _globals['_WIDGET']._serialized_end=2227
+  _globals['_TILEKIND']._serialized_start=2008
+  _globals['_TILEKIND']._serialized_end=2134
+  _globals['_EFFECTCLASS']._serialized_start=2137
+  _globals['_EFFECTCLASS']._serialized_end=2321
+  _globals['_WIDGET']._serialized_start=2323
+  _globals['_WIDGET']._serialized_end=2413
   _globals['_MODULEOPTIONS']._serialized_start=109
-  _globals['_MODULEOPTIONS']._serialized_end=351
-  _globals['_BUDGET']._serialized_start=353
-  _globals['_BUDGET']._serialized_end=455
-  _globals['_ACTIONOPTIONS']._serialized_start=458
-  _globals['_ACTIONOPTIONS']._serialized_end=919
-  _globals['_RETRYHINT']._serialized_start=922
-  _globals['_RETRYHINT']._serialized_end=1055
-  _globals['_DECLAREDFAILURE']._serialized_start=1057
-  _globals['_DECLAREDFAILURE']._serialized_end=1146
-  _globals['_VENDORKEYED']._serialized_start=1148
-  _globals['_VENDORKEYED']._serialized_end=1204
-  _globals['_DEPRECATION']._serialized_start=1206
-  _globals['_DEPRECATION']._serialized_end=1255
-  _globals['_FIELDDISPLAY']._serialized_start=1258
-  _globals['_FIELDDISPLAY']._serialized_end=1494
-  _globals['_PICKER']._serialized_start=1497
-  _globals['_PICKER']._serialized_end=1729
-  _globals['_CHOICE']._serialized_start=1731
-  _globals['_CHOICE']._serialized_end=1769
-  _globals['_VISIBLEWHEN']._serialized_start=1771
-  _globals['_VISIBLEWHEN']._serialized_end=1820
+  _globals['_MODULEOPTIONS']._serialized_end=489
+  _globals['_BUDGET']._serialized_start=491
+  _globals['_BUDGET']._serialized_end=593
+  _globals['_ACTIONOPTIONS']._serialized_start=596
+  _globals['_ACTIONOPTIONS']._serialized_end=1076
+  _globals['_RETRYHINT']._serialized_start=1079
+  _globals['_RETRYHINT']._serialized_end=1212
+  _globals['_DECLAREDFAILURE']._serialized_start=1214
+  _globals['_DECLAREDFAILURE']._serialized_end=1303
+  _globals['_VENDORKEYED']._serialized_start=1305
+  _globals['_VENDORKEYED']._serialized_end=1361
+  _globals['_DEPRECATION']._serialized_start=1363
+  _globals['_DEPRECATION']._serialized_end=1412
+  _globals['_FIELDDISPLAY']._serialized_start=1415
+  _globals['_FIELDDISPLAY']._serialized_end=1651
+  _globals['_PICKER']._serialized_start=1654
+  _globals['_PICKER']._serialized_end=1915
+  _globals['_CHOICE']._serialized_start=1917
+  _globals['_CHOICE']._serialized_end=1955
+  _globals['_VISIBLEWHEN']._serialized_start=1957
+  _globals['_VISIBLEWHEN']._serialized_end=2006
 # @@protoc_insertion_point(module_scope)

@@ -137,6 +137,9 @@ class ModuleOptions(_message.Message):
     AVAILABILITY_KEY_FIELD_NUMBER: _builtins.int
     CONNECTION_MESSAGE_FIELD_NUMBER: _builtins.int
     BUDGETS_FIELD_NUMBER: _builtins.int
+    DEFAULT_TIMEOUT_FIELD_NUMBER: _builtins.int
+    FAILURES_FIELD_NUMBER: _builtins.int
+    PICKERS_FIELD_NUMBER: _builtins.int
     group_key: _builtins.str
     """Key of the catalog group, `app:<provider>` for a third-party tool. Unique, never reused."""
     label: _builtins.str
@@ -155,7 +158,21 @@ class ModuleOptions(_message.Message):
     """Full name of the message that holds a connection's settings and credentials. Empty: nothing to connect."""
     @_builtins.property
     def budgets(self) -> _containers.RepeatedCompositeFieldContainer[Global___Budget]:
-        """Budgets that the vendor grants. Actions name the ones they spend."""
+        """Budgets that the vendor grants. An only one is spent by every action; of several each action names its own."""
+
+    @_builtins.property
+    def default_timeout(self) -> _duration_pb2.Duration:
+        """Time for actions that set no `timeout`. Unset: each action sets its own."""
+
+    @_builtins.property
+    def failures(self) -> _containers.RepeatedCompositeFieldContainer[Global___DeclaredFailure]:
+        """Failures that several actions answer with. An action that declares a failure by its reason alone means the one here."""
+
+    @_builtins.property
+    def pickers(self) -> _containers.RepeatedCompositeFieldContainer[Global___Picker]:
+        """Pickers that several fields of this file have, each with a name of its own. A field whose picker is a name alone
+        means the one here.
+        """
 
     def __init__(
         self,
@@ -169,10 +186,13 @@ class ModuleOptions(_message.Message):
         availability_key: _builtins.str = ...,
         connection_message: _builtins.str = ...,
         budgets: _abc.Iterable[Global___Budget] | None = ...,
+        default_timeout: _duration_pb2.Duration | None = ...,
+        failures: _abc.Iterable[Global___DeclaredFailure] | None = ...,
+        pickers: _abc.Iterable[Global___Picker] | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["default_timeout", b"default_timeout"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["availability_key", b"availability_key", "budgets", b"budgets", "connection_message", b"connection_message", "default_action", b"default_action", "description", b"description", "group_key", b"group_key", "icon", b"icon", "label", b"label", "tile_kind", b"tile_kind"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["availability_key", b"availability_key", "budgets", b"budgets", "connection_message", b"connection_message", "default_action", b"default_action", "default_timeout", b"default_timeout", "description", b"description", "failures", b"failures", "group_key", b"group_key", "icon", b"icon", "label", b"label", "pickers", b"pickers", "tile_kind", b"tile_kind"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -238,10 +258,11 @@ class ActionOptions(_message.Message):
     OPAQUE_FIELD_NUMBER: _builtins.int
     DEPRECATION_FIELD_NUMBER: _builtins.int
     EXAMPLE_INPUTS_FIELD_NUMBER: _builtins.int
+    UNMETERED_FIELD_NUMBER: _builtins.int
     id: _builtins.str
     """Id, `<provider>.<noun>.<verb>`, lower case. Never reused for something else."""
     version: _builtins.int
-    """Version, from 1. A breaking change is a second rpc with the same id and the next version."""
+    """Version, from 1. A breaking change is a second rpc with the same id and the next version. Unset: 1."""
     label: _builtins.str
     """Name shown in the palette; decides the order inside a tile."""
     category: _builtins.str
@@ -251,14 +272,18 @@ class ActionOptions(_message.Message):
     permission: _builtins.str
     """Permission that the caller's key or token needs, `<provider>.<noun>.<verb>` or broader patterns. Empty: the id."""
     budget: _builtins.str
-    """Name of the module's budget that each vendor request of this action spends. Empty: none."""
+    """Name of the module's budget that each vendor request of this action spends. Empty: the module's only one; none when
+    the module has none.
+    """
     vendor_url: _builtins.str
     """The vendor's own page for the endpoint."""
     opaque: _builtins.bool
     """Set when the effect depends on the input, as with a raw shell command."""
+    unmetered: _builtins.bool
+    """Set when the action spends no budget although the module has some."""
     @_builtins.property
     def timeout(self) -> _duration_pb2.Duration:
-        """Time one execution may take when the caller sets no shorter one."""
+        """Time one execution may take when the caller sets no shorter one. Unset: the module's `default_timeout`."""
 
     @_builtins.property
     def max_timeout(self) -> _duration_pb2.Duration:
@@ -272,7 +297,9 @@ class ActionOptions(_message.Message):
 
     @_builtins.property
     def failures(self) -> _containers.RepeatedCompositeFieldContainer[Global___DeclaredFailure]:
-        """Failures that this action can answer with, beside the common ones of failure.proto."""
+        """Failures that this action can answer with, beside the common ones of failure.proto. A reason alone means the
+        module's failure with this reason.
+        """
 
     @_builtins.property
     def vendor_keyed(self) -> Global___VendorKeyed:
@@ -305,10 +332,11 @@ class ActionOptions(_message.Message):
         opaque: _builtins.bool = ...,
         deprecation: Global___Deprecation | None = ...,
         example_inputs: _abc.Iterable[_builtins.str] | None = ...,
+        unmetered: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["deprecation", b"deprecation", "max_timeout", b"max_timeout", "retry", b"retry", "timeout", b"timeout", "vendor_keyed", b"vendor_keyed"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["budget", b"budget", "category", b"category", "deprecation", b"deprecation", "example_inputs", b"example_inputs", "failures", b"failures", "icon", b"icon", "id", b"id", "label", b"label", "max_timeout", b"max_timeout", "opaque", b"opaque", "permission", b"permission", "retry", b"retry", "timeout", b"timeout", "vendor_keyed", b"vendor_keyed", "vendor_url", b"vendor_url", "version", b"version"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["budget", b"budget", "category", b"category", "deprecation", b"deprecation", "example_inputs", b"example_inputs", "failures", b"failures", "icon", b"icon", "id", b"id", "label", b"label", "max_timeout", b"max_timeout", "opaque", b"opaque", "permission", b"permission", "retry", b"retry", "timeout", b"timeout", "unmetered", b"unmetered", "vendor_keyed", b"vendor_keyed", "vendor_url", b"vendor_url", "version", b"version"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -492,7 +520,7 @@ Global___FieldDisplay: _TypeAlias = FieldDisplay  # noqa: Y015
 
 @_typing.final
 class Picker(_message.Message):
-    """Choices of a field, taken from an action of the same module or from a fixed list."""
+    """Choices of a field, taken from an action of the same module or from a fixed list, or a picker that the module declares."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -506,6 +534,8 @@ class Picker(_message.Message):
     DEPENDS_ON_FIELD_NUMBER: _builtins.int
     CHOICES_FIELD_NUMBER: _builtins.int
     FIXED_INPUT_JSON_FIELD_NUMBER: _builtins.int
+    NAME_FIELD_NUMBER: _builtins.int
+    LABEL_FIELD_NUMBER: _builtins.int
     action: _builtins.str
     """Id of a READ action that lists the choices. Empty when `choices` is given."""
     items_path: _builtins.str
@@ -522,6 +552,10 @@ class Picker(_message.Message):
     """Input field of the listing action that limits the number of rows. Empty: it has no such limit."""
     fixed_input_json: _builtins.str
     """Fixed inputs of the listing action, as a JSON object. Empty: none."""
+    name: _builtins.str
+    """In a module's list: the name of this picker. In a field: the name of the module's picker, nothing else beside it."""
+    label: _builtins.str
+    """In a module's list: label of fields that have this picker and no label of their own. Empty: none."""
     @_builtins.property
     def depends_on(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """Fields of this message that the choices depend on, copied into equally named inputs of the listing action."""
@@ -543,10 +577,12 @@ class Picker(_message.Message):
         depends_on: _abc.Iterable[_builtins.str] | None = ...,
         choices: _abc.Iterable[Global___Choice] | None = ...,
         fixed_input_json: _builtins.str = ...,
+        name: _builtins.str = ...,
+        label: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["action", b"action", "choices", b"choices", "depends_on", b"depends_on", "detail_path", b"detail_path", "fixed_input_json", b"fixed_input_json", "items_path", b"items_path", "label_path", b"label_path", "limit_field", b"limit_field", "search_field", b"search_field", "value_path", b"value_path"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["action", b"action", "choices", b"choices", "depends_on", b"depends_on", "detail_path", b"detail_path", "fixed_input_json", b"fixed_input_json", "items_path", b"items_path", "label", b"label", "label_path", b"label_path", "limit_field", b"limit_field", "name", b"name", "search_field", b"search_field", "value_path", b"value_path"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

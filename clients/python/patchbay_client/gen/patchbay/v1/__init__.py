@@ -1191,7 +1191,7 @@ class ActionOptions(betterproto2.Message):
 
     version: "int" = betterproto2.field(2, betterproto2.TYPE_UINT32)
     """
-    Version, from 1. A breaking change is a second rpc with the same id and the next version.
+    Version, from 1. A breaking change is a second rpc with the same id and the next version. Unset: 1.
     """
 
     label: "str" = betterproto2.field(3, betterproto2.TYPE_STRING)
@@ -1213,7 +1213,7 @@ class ActionOptions(betterproto2.Message):
         6, betterproto2.TYPE_MESSAGE, unwrap=lambda: __google__protobuf__.Duration, optional=True
     )
     """
-    Time one execution may take when the caller sets no shorter one.
+    Time one execution may take when the caller sets no shorter one. Unset: the module's `default_timeout`.
     """
 
     max_timeout: "datetime.timedelta | None" = betterproto2.field(
@@ -1231,7 +1231,8 @@ class ActionOptions(betterproto2.Message):
 
     failures: "list[DeclaredFailure]" = betterproto2.field(9, betterproto2.TYPE_MESSAGE, repeated=True)
     """
-    Failures that this action can answer with, beside the common ones of failure.proto.
+    Failures that this action can answer with, beside the common ones of failure.proto. A reason alone means the
+    module's failure with this reason.
     """
 
     permission: "str" = betterproto2.field(10, betterproto2.TYPE_STRING)
@@ -1241,7 +1242,8 @@ class ActionOptions(betterproto2.Message):
 
     budget: "str" = betterproto2.field(11, betterproto2.TYPE_STRING)
     """
-    Name of the module's budget that each vendor request of this action spends. Empty: none.
+    Name of the module's budget that each vendor request of this action spends. Empty: the module's only one; none when
+    the module has none.
     """
 
     vendor_url: "str" = betterproto2.field(12, betterproto2.TYPE_STRING)
@@ -1267,6 +1269,11 @@ class ActionOptions(betterproto2.Message):
     example_inputs: "list[str]" = betterproto2.field(16, betterproto2.TYPE_STRING, repeated=True)
     """
     Complete inputs that a designer may offer as a start, each a JSON object in text form.
+    """
+
+    unmetered: "bool" = betterproto2.field(17, betterproto2.TYPE_BOOL)
+    """
+    Set when the action spends no budget although the module has some.
     """
 
 
@@ -3726,7 +3733,25 @@ class ModuleOptions(betterproto2.Message):
 
     budgets: "list[Budget]" = betterproto2.field(9, betterproto2.TYPE_MESSAGE, repeated=True)
     """
-    Budgets that the vendor grants. Actions name the ones they spend.
+    Budgets that the vendor grants. An only one is spent by every action; of several each action names its own.
+    """
+
+    default_timeout: "datetime.timedelta | None" = betterproto2.field(
+        10, betterproto2.TYPE_MESSAGE, unwrap=lambda: __google__protobuf__.Duration, optional=True
+    )
+    """
+    Time for actions that set no `timeout`. Unset: each action sets its own.
+    """
+
+    failures: "list[DeclaredFailure]" = betterproto2.field(11, betterproto2.TYPE_MESSAGE, repeated=True)
+    """
+    Failures that several actions answer with. An action that declares a failure by its reason alone means the one here.
+    """
+
+    pickers: "list[Picker]" = betterproto2.field(12, betterproto2.TYPE_MESSAGE, repeated=True)
+    """
+    Pickers that several fields of this file have, each with a name of its own. A field whose picker is a name alone
+    means the one here.
     """
 
 
@@ -3761,7 +3786,7 @@ default_message_pool.register_message("patchbay.v1", "Payload", Payload)
 @dataclass(eq=False, repr=False)
 class Picker(betterproto2.Message):
     """
-    Choices of a field, taken from an action of the same module or from a fixed list.
+    Choices of a field, taken from an action of the same module or from a fixed list, or a picker that the module declares.
     """
 
     action: "str" = betterproto2.field(1, betterproto2.TYPE_STRING)
@@ -3812,6 +3837,16 @@ class Picker(betterproto2.Message):
     fixed_input_json: "str" = betterproto2.field(10, betterproto2.TYPE_STRING)
     """
     Fixed inputs of the listing action, as a JSON object. Empty: none.
+    """
+
+    name: "str" = betterproto2.field(11, betterproto2.TYPE_STRING)
+    """
+    In a module's list: the name of this picker. In a field: the name of the module's picker, nothing else beside it.
+    """
+
+    label: "str" = betterproto2.field(12, betterproto2.TYPE_STRING)
+    """
+    In a module's list: label of fields that have this picker and no label of their own. Empty: none.
     """
 
 

@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from benchmarks.figures import Figure
-from benchmarks.measures import calls, memory, rows, startup
+from benchmarks.measures import calls, memory, palette, rows, scheduling, startup
 from benchmarks.rounds import Plan
 from benchmarks.stage import Stage
 
@@ -30,10 +30,12 @@ Measure = Callable[[Stage, Size], Sequence[Figure]]
 
 ALL: Mapping[str, Measure] = {
     "catalog": lambda stage, size: calls.catalog(stage, size.plan),
+    "palette": lambda stage, size: palette.measure(stage, size.tenants // 20),
     "execute": lambda stage, size: calls.execute(stage, size.plan),
     "two-step": lambda stage, size: calls.two_step(stage, size.plan),
     "replay": lambda stage, size: calls.replay(stage, size.plan),
     "read": lambda stage, size: calls.read(stage, size.plan),
+    "booking": lambda stage, size: scheduling.booking(stage, size.plan),
     "rows": lambda stage, size: rows.measure(stage, size.plan, size.rows),
     "memory": lambda stage, size: memory.measure(stage, size.tenants),
     "startup": lambda stage, size: startup.measure(stage, size.starts),

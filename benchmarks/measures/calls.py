@@ -9,7 +9,7 @@ from server.gen.patchbay.v1 import catalog_pb2, executor_pb2
 from tests.gen.torture.lab.v1 import lab_pb2
 
 MANY = 32
-_CATALOG = "/patchbay.v1.Catalog/GetCatalog"
+CATALOG = "/patchbay.v1.Catalog/GetCatalog"
 EXECUTE = "/patchbay.v1.ActionExecutor/ExecuteAction"
 _SUCCEEDED = executor_pb2.EXECUTION_STATE_SUCCEEDED
 
@@ -18,7 +18,7 @@ def catalog(stage: Stage, plan: Plan) -> Sequence[Figure]:
     """GetCatalog, and a bare echo of as many bytes."""
     request = catalog_pb2.GetCatalogRequest(tenant=TENANT).SerializeToString()
     server = stage.server
-    ours = Contender("ours", server.child, _CATALOG, [request], api_key=server.api_key, check=_check_catalog)
+    ours = Contender("ours", server.child, CATALOG, [request], api_key=server.api_key, check=_check_catalog)
     floor = floor_of(stage, "Echo", ours)
     series = interleave(stage, [floor, ours], plan, MANY)
     size = len(answer_of(stage, ours))

@@ -24,10 +24,9 @@ USERS: Final = """
             WHERE x.tenant = u.tenant AND x.user_id = u.user_id) AS roles
     FROM users u
 """
+_USERS_BY_ID: Final = f"{USERS} WHERE u.tenant = $1 AND u.user_id = ANY ($2::uuid[])"
 # In the order of their ids, so that two transactions never wait for each other in a circle.
-_LOCK_USERS: Final = """
-    SELECT user_id FROM users WHERE tenant = $1 AND user_id = ANY ($2::uuid[]) ORDER BY user_id FOR NO KEY UPDATE
-"""
+_LOCKED_USERS: Final = f"{_USERS_BY_ID} ORDER BY u.user_id FOR NO KEY UPDATE OF u"
 _HAS: Final = {
     "ticket": "SELECT 1 FROM tickets WHERE tenant = $1 AND ticket_id = $2",
     "project_task": "SELECT 1 FROM project_tasks WHERE tenant = $1 AND task_id = $2",
@@ -68,40 +67,42 @@ _INSERT: Final = """
         work_item_id, notes, recurrence_pattern, original_entry_id, is_private, timezone, is_recurring, recurs_until,
         sequence)
     VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, 1)
-    RETURNING sequence
+    RETURNING entry_id, sequence
 """
 _UPDATE: Final = """
     UPDATE schedule_entries SET title = $3, status = $4, scheduled_start = $5, scheduled_end = $6, work_item_type = $7,
         work_item_id = $8, notes = $9, recurrence_pattern = $10, original_entry_id = $11, is_private = $12,
         timezone = $13, is_recurring = $14, recurs_until = $15, sequence = sequence + 1, updated_at = now()
     WHERE tenant = $1 AND entry_id = $2
-    RETURNING sequence
+    RETURNING entry_id, sequence
 """
-_UNASSIGN: Final = """
-    DELETE FROM schedule_entry_assignees WHERE tenant = $1 AND entry_id = $2 AND user_id <> ALL ($3::uuid[])
+# One statement, because each is a round trip while the technicians are locked.
+_WRITE: Final = """
+    WITH entry AS ({entry}), gone AS (
+        DELETE FROM schedule_entry_assignees WHERE tenant = $1 AND entry_id = $2 AND user_id <> ALL ($16::uuid[])
+    ), came AS (
+        INSERT INTO schedule_entry_assignees (tenant, entry_id, user_id)
+        SELECT $1, entry_id, unnest($16::uuid[]) FROM entry ON CONFLICT DO NOTHING
+    ), told AS (
+        INSERT INTO outbox_events (tenant, type, subject, sequence, data)
+        SELECT $1, $17, entry_id, sequence, $18 FROM entry RETURNING event_id, subject, sequence
+    ), sent AS (
+        INSERT INTO outbox_deliveries (tenant, event_id, integration_id, consumer, subject, sequence)
+        SELECT $1, event_id, i.integration_id, i.provider, subject, sequence FROM told, rmm_integrations i
+        WHERE i.tenant = $1 AND i.is_active AND i.provider = ANY ($19)
+    ), audited AS (
+        INSERT INTO audit_log (tenant, operation, outcome, record, caller, actor, peer, action, action_version,
+            execution_id, run_id, step_path)
+        SELECT $1, $20, 'OK', 'schedule_entries/' || entry_id, $21, $22, $23, $24, $25, $26, $27, $28 FROM entry
+    )
+    SELECT sequence FROM entry
 """
-_ASSIGN: Final = """
-    INSERT INTO schedule_entry_assignees (tenant, entry_id, user_id) SELECT $1, $2, unnest($3::uuid[])
-    ON CONFLICT DO NOTHING
-"""
+_ADD: Final = _WRITE.format(entry=_INSERT)
+_CHANGE: Final = _WRITE.format(entry=_UPDATE)
 _CONFLICTS: Final = """
     INSERT INTO schedule_conflicts (tenant, entry_id_1, entry_id_2)
     SELECT $1, least($2::uuid, other), greatest($2::uuid, other) FROM unnest($3::uuid[]) AS other
     ON CONFLICT DO NOTHING
-"""
-_EMIT: Final = """
-    WITH told AS (
-        INSERT INTO outbox_events (tenant, type, subject, sequence, data) VALUES ($1, $2, $3, $4, $5)
-        RETURNING event_id
-    )
-    INSERT INTO outbox_deliveries (tenant, event_id, integration_id, consumer, subject, sequence)
-    SELECT $1, told.event_id, i.integration_id, i.provider, $3, $4 FROM told, rmm_integrations i
-    WHERE i.tenant = $1 AND i.is_active AND i.provider = ANY ($6)
-"""
-_AUDIT: Final = """
-    INSERT INTO audit_log (tenant, operation, outcome, record, caller, actor, peer, action, action_version,
-        execution_id, run_id, step_path)
-    VALUES ($1, $2, 'OK', $3, $4, $5, $6, $7, $8, $9, $10, $11)
 """
 
 
@@ -131,9 +132,7 @@ class Board:
 
     async def users(self, ids: Collection[str], *, lock: bool = False) -> Mapping[str, User]:
         """Returns those users that exist."""
-        if lock:
-            await self._fetch(_LOCK_USERS, list(ids))
-        rows = await self._fetch(f"{USERS} WHERE u.tenant = $1 AND u.user_id = ANY ($2::uuid[])", list(ids))
+        rows = await self._fetch(_LOCKED_USERS if lock else _USERS_BY_ID, list(ids))
         return {row["id"]: user_of(row) for row in rows}
 
     async def has_work_item(self, kind: str, id: str) -> bool:
@@ -167,31 +166,24 @@ class Board:
 
     async def add(self, entry: Entry, change: Change = "schedule_entry.created") -> Entry:
         """Stores a new entry."""
-        return await self._write(_INSERT, entry, change)
+        return await self._write(_ADD, entry, change)
 
     async def change(self, entry: Entry, change: Change) -> Entry:
         """Stores what an entry is now."""
-        return await self._write(_UPDATE, entry, change)
+        return await self._write(_CHANGE, entry, change)
 
     async def note_conflicts(self, entry_id: str, others: Collection[str]) -> None:
         """Notes that an entry overlaps others on purpose."""
         await self._fetch(_CONFLICTS, entry_id, sorted(set(others) - {entry_id}))
 
     async def _write(self, sql: str, entry: Entry, change: Change) -> Entry:
+        origin = self._origin
+        assert origin is not None  # noqa: S101 - there is a transaction, so there is an execution
         entry = replace(entry, title=storable(entry.title), notes=entry.notes and storable(entry.notes))
-        row = (await self._fetch(sql, *_values(entry)))[0]
-        stored = replace(entry, sequence=row["sequence"])
-        await self._fetch(_UNASSIGN, entry.id, list(entry.assignees))
-        await self._fetch(_ASSIGN, entry.id, list(entry.assignees))
-        await self._emit(stored, change)
-        return stored
-
-    async def _emit(self, entry: Entry, change: Change) -> None:
-        assert self._origin is not None  # noqa: S101 - there is a transaction, so there is an execution
         data = json.dumps(storable_json(entry_to_json(entry)))
-        await self._fetch(_EMIT, change, entry.id, entry.sequence, data, self._consumers)
-        operation = f"workflow_action:{self._origin.action}"
-        await self._fetch(_AUDIT, operation, f"schedule_entries/{entry.id}", *self._origin)
+        told = (list(entry.assignees), change, data, self._consumers)
+        rows = await self._fetch(sql, *_values(entry), *told, f"workflow_action:{origin.action}", *origin)
+        return replace(entry, sequence=rows[0]["sequence"])
 
     async def _fetch(self, sql: str, *arguments: Any) -> Sequence[Mapping[str, Any]]:
         if self._transaction is not None:

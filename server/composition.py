@@ -16,6 +16,7 @@ from server.core.bot_tokens import BotTokens
 from server.core.catalog import Catalog
 from server.core.connection_tokens import ConnectionTokens
 from server.core.connections import Connections
+from server.core.directory import Directory
 from server.core.execution import Executor
 from server.core.handling import Handling
 from server.core.identity import Authenticator
@@ -44,6 +45,7 @@ from server.store.budgets import Budgets
 from server.store.conversations import BotConnections, Conversations
 from server.store.credentials import SystemSecretRows
 from server.store.database import Database
+from server.store.directory import DirectoryRows
 from server.store.integrations import IntegrationRows
 from server.store.inventory import Assets
 from server.store.invocations import Invocations
@@ -137,6 +139,11 @@ class House:
         tokens = ConnectionTokens(TokenRows(self.database), self.vault, locks)
         changed = self.availabilities.forget
         return Connections(self.registry, self.integrations, self.vault, self.http, tokens, changed)
+
+    @cached_property
+    def directory(self) -> Directory:
+        """Technicians, and what they work on."""
+        return Directory(DirectoryRows(self.database), self.stores.accounts)
 
     @cached_property
     def availabilities(self) -> Availabilities:

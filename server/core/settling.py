@@ -1,8 +1,6 @@
 """Looking at executions, settling unknown outcomes, asking running ones to stop."""
 
-import base64
-import binascii
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from uuid import UUID
 
@@ -13,10 +11,11 @@ from server.contract.problems import PayloadInvalid
 from server.core import answers
 from server.core.answers import Execution
 from server.core.execution import Executor
+from server.core.page_tokens import page_token, read_page_token
 from server.core.ports import InvocationStore, UpkeepStore
 from server.core.preparation import input_refusal
 from server.core.records import Outcome, Record, State
-from server.core.refusals import FieldViolation, Refusal
+from server.core.refusals import Refusal
 from server.core.registry import RegisteredAction, Registry
 from server.gen.patchbay.v1 import executor_pb2
 from server.sdk.context import Deadline
@@ -62,11 +61,11 @@ class Executions:
             action=request.action or None,
             state=None if state == "UNSPECIFIED" else state,
             run_id=request.run_id or None,
-            before=_read_token(request.page_token),
+            before=read_page_token(request.page_token, _place),
             limit=size + 1,
         )
         page = records[:size]
-        token = _token(page[-1]) if len(records) > size else ""
+        token = page_token(page[-1].created_at.isoformat(), page[-1].id) if len(records) > size else ""
         executions = [self._answer(record) for record in page]
         return executor_pb2.ListExecutionsResponse(executions=executions, next_page_token=token)
 
@@ -147,16 +146,6 @@ class Executions:
         return payload.masked_json(message)
 
 
-def _token(record: Record) -> str:
-    return base64.urlsafe_b64encode(f"{record.created_at.isoformat()}|{record.id}".encode()).decode()
-
-
-def _read_token(token: str) -> tuple[datetime, str] | None:
-    if not token:
-        return None
-    try:
-        at, id = base64.urlsafe_b64decode(token.encode()).decode().split("|")
-        return datetime.fromisoformat(at).astimezone(UTC), str(UUID(id))
-    except (ValueError, binascii.Error):
-        violation = FieldViolation("page_token", "must be a token from the answer before")
-        raise Refusal("INPUT_INVALID", "The page token is not valid.", violations=[violation]) from None
+def _place(texts: Sequence[str]) -> tuple[datetime, str]:
+    at, id = texts
+    return datetime.fromisoformat(at).astimezone(UTC), str(UUID(id))

@@ -206,8 +206,11 @@ def _with_zero_byte(message: Message, prefix: str = "") -> Iterator[str]:
         if found.type == found.TYPE_STRING:
             if any("\0" in text for text in (value if found.is_repeated else (value,))):
                 yield path
-        elif isinstance(value, Message) and value.DESCRIPTOR.name not in _PAYLOADS:
-            yield from _with_zero_byte(value, f"{path}.")
+        elif found.message_type is not None and found.message_type.name not in _PAYLOADS:
+            inner = {f"{path}[{at}]": each for at, each in enumerate(value)} if found.is_repeated else {path: value}
+            for place, each in inner.items():
+                if isinstance(each, Message):  # of a map these are its keys
+                    yield from _with_zero_byte(each, f"{place}.")
 
 
 def snake_case(name: str) -> str:

@@ -1,7 +1,7 @@
 """The only surface that a module is written against."""
 
 from server.errors import PatchbayError
-from server.sdk.accounts import Account, AccountBook
+from server.sdk.accounts import MICROSOFT, Account, AccountBook, AccountIdInvalid
 from server.sdk.alert_book import Alert, AlertBook
 from server.sdk.availability import (
     AvailabilityContext,
@@ -28,8 +28,10 @@ from server.sdk.module import (
 )
 
 __all__ = [
+    "MICROSOFT",
     "Account",
     "AccountBook",
+    "AccountIdInvalid",
     "ActionContext",
     "ActionFailure",
     "Alert",

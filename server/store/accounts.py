@@ -6,9 +6,16 @@ from typing import Any, Final
 
 import asyncpg
 
-from server.sdk.accounts import Account
+from server.sdk.accounts import Account, account_id_of
 from server.store.database import Database
 from server.store.text import storable, storable_json
+
+OF_USER_U: Final = """
+    SELECT jsonb_agg(jsonb_build_object('provider', a.provider, 'account_id', a.provider_account_id,
+        'email', a.provider_email, 'linked_at', a.linked_at) ORDER BY a.provider)
+    FROM user_auth_accounts a WHERE a.tenant = u.tenant AND a.user_id = u.user_id::text
+"""
+"""All accounts of the row `u` of `users`, as JSON; NULL when there are none."""
 
 _COLUMNS: Final = "user_id, provider_account_id, provider_email, metadata"
 _OF_USER: Final = f"""
@@ -47,9 +54,10 @@ class Accounts:
 
     async def link(self, provider: str, account: Account) -> None:
         """Links a user to an account."""
+        account_id = account_id_of(provider, storable(account.account_id))
         names = json.dumps(storable_json({"name": account.name} if account.name else {}))
         email = None if account.email is None else storable(account.email)
-        await self._rows(_LINK, provider, storable(account.user_id), account.account_id, email, names)
+        await self._rows(_LINK, provider, storable(account.user_id), account_id, email, names)
 
     async def _rows(self, sql: str, *arguments: Any) -> list[asyncpg.Record]:
         async with self._database.tenant(self._tenant) as connection:

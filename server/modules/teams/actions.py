@@ -7,13 +7,12 @@ from server.gen.patchbay.modules.teams.v1 import teams_pb2 as pb
 from server.modules.teams import messages
 from server.modules.teams.bot import CHAT, THREAD, Sent
 from server.modules.teams.client import TeamsClient
-from server.sdk import Account, ActionContext, ActionFailure
+from server.sdk import MICROSOFT, Account, AccountIdInvalid, ActionContext, ActionFailure
 from server.sdk.paging import Row
 from server.sdk.reading import filled, text
 
 Context = ActionContext[TeamsClient]
 
-MICROSOFT: Final = "microsoft"
 _UNREACHED: Final = frozenset({"NO_CONVERSATION", "NOT_FOUND", "VENDOR_REJECTED_INPUT", "VENDOR_PERMISSION_DENIED"})
 _GENERAL: Final = "General"
 
@@ -87,7 +86,12 @@ async def link_user(request: pb.LinkUserRequest, ctx: Context) -> pb.LinkUserRes
     except ActionFailure as failure:
         raise _about(failure, "microsoft_user") from None
     account = Account(user_id=request.user_id, account_id=person.account_id, email=person.email, name=person.name)
-    await ctx.accounts.link(MICROSOFT, account)
+    try:
+        await ctx.accounts.link(MICROSOFT, account)
+    except AccountIdInvalid:
+        raise ActionFailure(
+            "VENDOR_ANSWER_INVALID", "Microsoft told an id of the person that is no object id."
+        ) from None
     return pb.LinkUserResponse(user=_person(account))
 
 

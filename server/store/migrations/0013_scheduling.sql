@@ -14,7 +14,7 @@ CREATE TABLE users (
     created_at  timestamptz NOT NULL DEFAULT now(),
     updated_at  timestamptz NOT NULL DEFAULT now(),
     PRIMARY KEY (tenant, user_id),
-    UNIQUE (tenant, username)
+    UNIQUE (tenant, username) DEFERRABLE  -- at the end of a statement: two users can swap theirs
 );
 SELECT patchbay_isolate('users');
 
@@ -48,7 +48,7 @@ CREATE TABLE tickets (
     entered_at    timestamptz DEFAULT now(),
     updated_at    timestamptz DEFAULT now(),
     PRIMARY KEY (tenant, ticket_id),
-    UNIQUE (tenant, ticket_number)
+    UNIQUE (tenant, ticket_number) DEFERRABLE
 );
 SELECT patchbay_isolate('tickets');
 

@@ -43,19 +43,19 @@ class DirectoryUser(_message.Message):
     id: _builtins.str
     """Id (UUID)."""
     username: _builtins.str
-    """Login name, unique within the tenant. Unset: the e-mail address."""
+    """Login name, unique within the tenant. Unset for a new user: the e-mail address."""
     email: _builtins.str
-    """E-mail address. Unset for a new user: none."""
+    """E-mail address. Empty, or unset for a new user: none."""
     first_name: _builtins.str
-    """Given name."""
+    """Given name. Empty, or unset for a new user: none."""
     last_name: _builtins.str
-    """Family name."""
+    """Family name. Empty, or unset for a new user: none."""
     user_type: _builtins.str
     """`internal` for the tenant's own people, `client` for their customers'. Unset for a new user: `internal`."""
     set_roles: _builtins.bool
     """Whether `roles` replaces the roles that the user has. False: the roles stay; of a new user, they are set."""
     timezone: _builtins.str
-    """IANA time zone, such as `Europe/Vienna`. Unset for a new user: UTC."""
+    """IANA time zone, such as `Europe/Vienna`. Empty, or unset for a new user: UTC."""
     active: _builtins.bool
     """Whether the user can be booked. Unset for a new user: true."""
     calendar_connected: _builtins.bool
@@ -163,8 +163,11 @@ class UpsertUsersRequest(_message.Message):
 
     TENANT_FIELD_NUMBER: _builtins.int
     USERS_FIELD_NUMBER: _builtins.int
+    VALIDATE_ONLY_FIELD_NUMBER: _builtins.int
     tenant: _builtins.str
     """Id or slug of the tenant. Empty: the caller's only one."""
+    validate_only: _builtins.bool
+    """Makes all checks and changes nothing."""
     @_builtins.property
     def users(self) -> _containers.RepeatedCompositeFieldContainer[Global___DirectoryUser]:
         """The users, at most 1,000, each once."""
@@ -174,10 +177,11 @@ class UpsertUsersRequest(_message.Message):
         *,
         tenant: _builtins.str = ...,
         users: _abc.Iterable[Global___DirectoryUser] | None = ...,
+        validate_only: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["tenant", b"tenant", "users", b"users"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["tenant", b"tenant", "users", b"users", "validate_only", b"validate_only"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -185,7 +189,7 @@ Global___UpsertUsersRequest: _TypeAlias = UpsertUsersRequest  # noqa: Y015
 
 @_typing.final
 class UpsertUsersResponse(_message.Message):
-    """What was done."""
+    """What was done, or would be."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -195,7 +199,7 @@ class UpsertUsersResponse(_message.Message):
     """How many of them are new."""
     @_builtins.property
     def users(self) -> _containers.RepeatedCompositeFieldContainer[Global___DirectoryUser]:
-        """The users as they are now, in the order of the request."""
+        """The users as they are now, or would be, in the order of the request."""
 
     def __init__(
         self,
@@ -497,8 +501,11 @@ class UpsertWorkItemsRequest(_message.Message):
 
     TENANT_FIELD_NUMBER: _builtins.int
     WORK_ITEMS_FIELD_NUMBER: _builtins.int
+    VALIDATE_ONLY_FIELD_NUMBER: _builtins.int
     tenant: _builtins.str
     """Id or slug of the tenant. Empty: the caller's only one."""
+    validate_only: _builtins.bool
+    """Makes all checks and changes nothing."""
     @_builtins.property
     def work_items(self) -> _containers.RepeatedCompositeFieldContainer[Global___DirectoryWorkItem]:
         """The work items, at most 1,000, each once."""
@@ -508,10 +515,11 @@ class UpsertWorkItemsRequest(_message.Message):
         *,
         tenant: _builtins.str = ...,
         work_items: _abc.Iterable[Global___DirectoryWorkItem] | None = ...,
+        validate_only: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["tenant", b"tenant", "work_items", b"work_items"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["tenant", b"tenant", "validate_only", b"validate_only", "work_items", b"work_items"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -519,7 +527,7 @@ Global___UpsertWorkItemsRequest: _TypeAlias = UpsertWorkItemsRequest  # noqa: Y0
 
 @_typing.final
 class UpsertWorkItemsResponse(_message.Message):
-    """What was done."""
+    """What was done, or would be."""
 
     DESCRIPTOR: _descriptor.Descriptor
 

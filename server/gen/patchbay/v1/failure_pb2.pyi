@@ -200,6 +200,10 @@ class _RefusalReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Refusal
     """The issuer of tokens cannot be asked for its keys, so no token can be checked."""
     REFUSAL_REASON_TENANT_EXISTS: _RefusalReason.ValueType  # 27
     """The tenant slug or id is taken by another tenant."""
+    REFUSAL_REASON_USER_UNKNOWN: _RefusalReason.ValueType  # 29
+    """The tenant's directory has no such user."""
+    REFUSAL_REASON_ACCOUNT_NOT_LINKED: _RefusalReason.ValueType  # 30
+    """The user has no linked account, so no calendar can be written."""
 
 class RefusalReason(_RefusalReason, metaclass=_RefusalReasonEnumTypeWrapper):
     """Reasons why a call itself is not processed, in `google.rpc.ErrorInfo.reason` without the prefix, domain `patchbay`."""
@@ -262,6 +266,10 @@ REFUSAL_REASON_ISSUER_UNAVAILABLE: RefusalReason.ValueType  # 28
 """The issuer of tokens cannot be asked for its keys, so no token can be checked."""
 REFUSAL_REASON_TENANT_EXISTS: RefusalReason.ValueType  # 27
 """The tenant slug or id is taken by another tenant."""
+REFUSAL_REASON_USER_UNKNOWN: RefusalReason.ValueType  # 29
+"""The tenant's directory has no such user."""
+REFUSAL_REASON_ACCOUNT_NOT_LINKED: RefusalReason.ValueType  # 30
+"""The user has no linked account, so no calendar can be written."""
 Global___RefusalReason: _TypeAlias = RefusalReason  # noqa: Y015
 
 class _FailureCategory:

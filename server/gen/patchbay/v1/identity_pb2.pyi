@@ -166,7 +166,8 @@ class ApiKey(_message.Message):
     @_builtins.property
     def permissions(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """What it may do: action patterns such as `tacticalrmm.agents.*`, and `catalog`, `executions.read`,
-        `executions.resolve`, `connections`, `identity`; `*` is everything.
+        `executions.resolve`, `connections`, `connections.grant`, `directory`, `directory.read`, `dispatch`,
+        `dispatch.read`, `identity`; `*` is everything.
         """
 
     @_builtins.property

@@ -834,6 +834,16 @@ class RefusalReason(betterproto2.Enum):
     The tenant slug or id is taken by another tenant.
     """
 
+    USER_UNKNOWN = 29
+    """
+    The tenant's directory has no such user.
+    """
+
+    ACCOUNT_NOT_LINKED = 30
+    """
+    The user has no linked account, so no calendar can be written.
+    """
+
     @classmethod
     def betterproto_value_to_renamed_proto_names(cls) -> dict[int, str]:
         return {
@@ -866,6 +876,8 @@ class RefusalReason(betterproto2.Enum):
             26: "REFUSAL_REASON_INTERNAL",
             28: "REFUSAL_REASON_ISSUER_UNAVAILABLE",
             27: "REFUSAL_REASON_TENANT_EXISTS",
+            29: "REFUSAL_REASON_USER_UNKNOWN",
+            30: "REFUSAL_REASON_ACCOUNT_NOT_LINKED",
         }
 
     @classmethod
@@ -900,6 +912,8 @@ class RefusalReason(betterproto2.Enum):
             "REFUSAL_REASON_INTERNAL": 26,
             "REFUSAL_REASON_ISSUER_UNAVAILABLE": 28,
             "REFUSAL_REASON_TENANT_EXISTS": 27,
+            "REFUSAL_REASON_USER_UNKNOWN": 29,
+            "REFUSAL_REASON_ACCOUNT_NOT_LINKED": 30,
         }
 
 
@@ -1330,7 +1344,8 @@ class ApiKey(betterproto2.Message):
     permissions: "list[str]" = betterproto2.field(4, betterproto2.TYPE_STRING, repeated=True)
     """
     What it may do: action patterns such as `tacticalrmm.agents.*`, and `catalog`, `executions.read`,
-    `executions.resolve`, `connections`, `identity`; `*` is everything.
+    `executions.resolve`, `connections`, `connections.grant`, `directory`, `directory.read`, `dispatch`,
+    `dispatch.read`, `identity`; `*` is everything.
     """
 
     create_time: "datetime.datetime | None" = betterproto2.field(
@@ -2231,22 +2246,22 @@ class DirectoryUser(betterproto2.Message):
 
     username: "str | None" = betterproto2.field(2, betterproto2.TYPE_STRING, optional=True)
     """
-    Login name, unique within the tenant. Unset: the e-mail address.
+    Login name, unique within the tenant. Unset for a new user: the e-mail address.
     """
 
     email: "str | None" = betterproto2.field(3, betterproto2.TYPE_STRING, optional=True)
     """
-    E-mail address. Unset for a new user: none.
+    E-mail address. Empty, or unset for a new user: none.
     """
 
     first_name: "str | None" = betterproto2.field(4, betterproto2.TYPE_STRING, optional=True)
     """
-    Given name.
+    Given name. Empty, or unset for a new user: none.
     """
 
     last_name: "str | None" = betterproto2.field(5, betterproto2.TYPE_STRING, optional=True)
     """
-    Family name.
+    Family name. Empty, or unset for a new user: none.
     """
 
     user_type: "str | None" = betterproto2.field(6, betterproto2.TYPE_STRING, optional=True)
@@ -2266,7 +2281,7 @@ class DirectoryUser(betterproto2.Message):
 
     timezone: "str | None" = betterproto2.field(9, betterproto2.TYPE_STRING, optional=True)
     """
-    IANA time zone, such as `Europe/Vienna`. Unset for a new user: UTC.
+    IANA time zone, such as `Europe/Vienna`. Empty, or unset for a new user: UTC.
     """
 
     active: "bool | None" = betterproto2.field(10, betterproto2.TYPE_BOOL, optional=True)
@@ -4330,6 +4345,11 @@ class UpsertUsersRequest(betterproto2.Message):
     The users, at most 1,000, each once.
     """
 
+    validate_only: "bool" = betterproto2.field(3, betterproto2.TYPE_BOOL)
+    """
+    Makes all checks and changes nothing.
+    """
+
 
 default_message_pool.register_message("patchbay.v1", "UpsertUsersRequest", UpsertUsersRequest)
 
@@ -4337,12 +4357,12 @@ default_message_pool.register_message("patchbay.v1", "UpsertUsersRequest", Upser
 @dataclass(eq=False, repr=False)
 class UpsertUsersResponse(betterproto2.Message):
     """
-    What was done.
+    What was done, or would be.
     """
 
     users: "list[DirectoryUser]" = betterproto2.field(1, betterproto2.TYPE_MESSAGE, repeated=True)
     """
-    The users as they are now, in the order of the request.
+    The users as they are now, or would be, in the order of the request.
     """
 
     created: "int" = betterproto2.field(2, betterproto2.TYPE_INT32)
@@ -4370,6 +4390,11 @@ class UpsertWorkItemsRequest(betterproto2.Message):
     The work items, at most 1,000, each once.
     """
 
+    validate_only: "bool" = betterproto2.field(3, betterproto2.TYPE_BOOL)
+    """
+    Makes all checks and changes nothing.
+    """
+
 
 default_message_pool.register_message("patchbay.v1", "UpsertWorkItemsRequest", UpsertWorkItemsRequest)
 
@@ -4377,7 +4402,7 @@ default_message_pool.register_message("patchbay.v1", "UpsertWorkItemsRequest", U
 @dataclass(eq=False, repr=False)
 class UpsertWorkItemsResponse(betterproto2.Message):
     """
-    What was done.
+    What was done, or would be.
     """
 
     created: "int" = betterproto2.field(1, betterproto2.TYPE_INT32)

@@ -26,7 +26,7 @@ from server import validate_descriptor as buf_dot_validate_dot_validate__pb2
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1bpatchbay/v1/directory.proto\x12\x0bpatchbay.v1\x1a\x1b\x62uf/validate/validate.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xf0\x03\n\rDirectoryUser\x12\x14\n\x02id\x18\x01 \x01(\tB\x08\xbaH\x05r\x03\xb0\x01\x01\x12#\n\x08username\x18\x02 \x01(\tB\x0c\xbaH\tr\x07\x18\xff\x01\x32\x02\\SH\x00\x88\x01\x01\x12!\n\x05\x65mail\x18\x03 \x01(\tB\r\xbaH\nr\x05\x18\xff\x01`\x01\xd8\x01\x01H\x01\x88\x01\x01\x12 \n\nfirst_name\x18\x04 \x01(\tB\x07\xbaH\x04r\x02\x18\x64H\x02\x88\x01\x01\x12\x1f\n\tlast_name\x18\x05 \x01(\tB\x07\xbaH\x04r\x02\x18\x64H\x03\x88\x01\x01\x12/\n\tuser_type\x18\x06 \x01(\tB\x17\xbaH\x14r\x12R\x08internalR\x06\x63lientH\x04\x88\x01\x01\x12!\n\x05roles\x18\x07 \x03(\tB\x12\xbaH\x0f\x92\x01\x0c\x10\x32\"\x08r\x06\x18\x64\x32\x02\\S\x12\x11\n\tset_roles\x18\x08 \x01(\x08\x12\x1e\n\x08timezone\x18\t \x01(\tB\x07\xbaH\x04r\x02\x18@H\x05\x88\x01\x01\x12\x13\n\x06\x61\x63tive\x18\n \x01(\x08H\x06\x88\x01\x01\x12,\n\x08\x61\x63\x63ounts\x18\x0b \x03(\x0b\x32\x1a.patchbay.v1.LinkedAccount\x12\x1a\n\x12\x63\x61lendar_connected\x18\x0c \x01(\x08\x42\x0b\n\t_usernameB\x08\n\x06_emailB\r\n\x0b_first_nameB\x0c\n\n_last_nameB\x0c\n\n_user_typeB\x0b\n\t_timezoneB\t\n\x07_active\"s\n\rLinkedAccount\x12\x10\n\x08provider\x18\x01 \x01(\t\x12\x12\n\naccount_id\x18\x02 \x01(\t\x12\r\n\x05\x65mail\x18\x03 \x01(\t\x12-\n\tlink_time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"|\n\x12UpsertUsersRequest\x12\x17\n\x06tenant\x18\x01 \x01(\tB\x07\xbaH\x04r\x02\x18\x64\x12\x36\n\x05users\x18\x02 \x03(\x0b\x32\x1a.patchbay.v1.DirectoryUserB\x0b\xbaH\x08\x92\x01\x05\x08\x01\x10\xe8\x07\x12\x15\n\rvalidate_only\x18\x03 \x01(\x08\"Q\n\x13UpsertUsersResponse\x12)\n\x05users\x18\x01 \x03(\x0b\x32\x1a.patchbay.v1.DirectoryUser\x12\x0f\n\x07\x63reated\x18\x02 \x01(\x05\"\x9b\x01\n\x10ListUsersRequest\x12\x17\n\x06tenant\x18\x01 \x01(\tB\x07\xbaH\x04r\x02\x18\x64\x12\x17\n\x05query\x18\x02 \x01(\tB\x08\xbaH\x05r\x03\x18\xc8\x01\x12\x18\n\x10technicians_only\x18\x03 \x01(\x08\x12\x1d\n\tpage_size\x18\x04 \x01(\x05\x42\n\xbaH\x07\x1a\x05\x18\xf4\x03(\x00\x12\x1c\n\npage_token\x18\x05 \x01(\tB\x08\xbaH\x05r\x03\x18\xb8\x17\"W\n\x11ListUsersResponse\x12)\n\x05users\x18\x01 \x03(\x0b\x32\x1a.patchbay.v1.DirectoryUser\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"K\n\x15\x44\x65\x61\x63tivateUserRequest\x12\x17\n\x06tenant\x18\x01 \x01(\tB\x07\xbaH\x04r\x02\x18\x64\x12\x19\n\x07user_id\x18\x02 \x01(\tB\x08\xbaH\x05r\x03\xb0\x01\x01\"\\\n\x16\x44\x65\x61\x63tivateUserResponse\x12(\n\x04user\x18\x01 \x01(\x0b\x32\x1a.patchbay.v1.DirectoryUser\x12\x18\n\x10upcoming_entries\x18\x02 \x01(\x05\"\xb0\x01\n\x12LinkAccountRequest\x12\x17\n\x06tenant\x18\x01 \x01(\tB\x07\xbaH\x04r\x02\x18\x64\x12\x19\n\x07user_id\x18\x02 \x01(\tB\x08\xbaH\x05r\x03\xb0\x01\x01\x12+\n\x08provider\x18\x03 \x01(\tB\x19\xbaH\x16r\x14\x32\x12^[a-z0-9_-]{1,50}$\x12\x1e\n\naccount_id\x18\x04 \x01(\tB\n\xbaH\x07r\x05\x10\x01\x18\xff\x01\x12\x19\n\x05\x65mail\x18\x05 \x01(\tB\n\xbaH\x07r\x02`\x01\xd8\x01\x01\"?\n\x13LinkAccountResponse\x12(\n\x04user\x18\x01 \x01(\x0b\x32\x1a.patchbay.v1.DirectoryUser\"z\n\x12SetCalendarRequest\x12\x17\n\x06tenant\x18\x01 \x01(\tB\x07\xbaH\x04r\x02\x18\x64\x12\x19\n\x07user_id\x18\x02 \x01(\tB\x08\xbaH\x05r\x03\xb0\x01\x01\x12\x11\n\tconnected\x18\x03 \x01(\x08\x12\x1d\n\x0b\x63\x61lendar_id\x18\x04 \x01(\tB\x08\xbaH\x05r\x03\x18\xf4\x03\"?\n\x13SetCalendarResponse\x12(\n\x04user\x18\x01 \x01(\x0b\x32\x1a.patchbay.v1.DirectoryUser\"\x9a\x01\n\x11\x44irectoryWorkItem\x12)\n\x04type\x18\x01 \x01(\tB\x1b\xbaH\x18r\x16R\x06ticketR\x0cproject_task\x12\x14\n\x02id\x18\x02 \x01(\tB\x08\xbaH\x05r\x03\xb0\x01\x01\x12\x17\n\x06number\x18\x03 \x01(\tB\x07\xbaH\x04r\x02\x18\x64\x12\x1b\n\x05title\x18\x04 \x01(\tB\x0c\xbaH\tr\x07\x18\xf4\x03\x32\x02\\S\x12\x0e\n\x06\x63losed\x18\x05 \x01(\x08\"\x89\x01\n\x16UpsertWorkItemsRequest\x12\x17\n\x06tenant\x18\x01 \x01(\tB\x07\xbaH\x04r\x02\x18\x64\x12?\n\nwork_items\x18\x02 \x03(\x0b\x32\x1e.patchbay.v1.DirectoryWorkItemB\x0b\xbaH\x08\x92\x01\x05\x08\x01\x10\xe8\x07\x12\x15\n\rvalidate_only\x18\x03 \x01(\x08\";\n\x17UpsertWorkItemsResponse\x12\x0f\n\x07\x63reated\x18\x01 \x01(\x05\x12\x0f\n\x07updated\x18\x02 \x01(\x05\"\x85\x01\n\x14ListWorkItemsRequest\x12\x17\n\x06tenant\x18\x01 \x01(\tB\x07\xbaH\x04r\x02\x18\x64\x12\x17\n\x05query\x18\x02 \x01(\tB\x08\xbaH\x05r\x03\x18\xc8\x01\x12\x1d\n\tpage_size\x18\x03 \x01(\x05\x42\n\xbaH\x07\x1a\x05\x18\xf4\x03(\x00\x12\x1c\n\npage_token\x18\x04 \x01(\tB\x08\xbaH\x05r\x03\x18\xb8\x17\"d\n\x15ListWorkItemsResponse\x12\x32\n\nwork_items\x18\x01 \x03(\x0b\x32\x1e.patchbay.v1.DirectoryWorkItem\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t2\x81\x05\n\tDirectory\x12U\n\x0bUpsertUsers\x12\x1f.patchbay.v1.UpsertUsersRequest\x1a .patchbay.v1.UpsertUsersResponse\"\x03\x90\x02\x02\x12O\n\tListUsers\x12\x1d.patchbay.v1.ListUsersRequest\x1a\x1e.patchbay.v1.ListUsersResponse\"\x03\x90\x02\x01\x12^\n\x0e\x44\x65\x61\x63tivateUser\x12\".patchbay.v1.DeactivateUserRequest\x1a#.patchbay.v1.DeactivateUserResponse\"\x03\x90\x02\x02\x12U\n\x0bLinkAccount\x12\x1f.patchbay.v1.LinkAccountRequest\x1a .patchbay.v1.LinkAccountResponse\"\x03\x90\x02\x02\x12U\n\x0bSetCalendar\x12\x1f.patchbay.v1.SetCalendarRequest\x1a .patchbay.v1.SetCalendarResponse\"\x03\x90\x02\x02\x12\x61\n\x0fUpsertWorkItems\x12#.patchbay.v1.UpsertWorkItemsRequest\x1a$.patchbay.v1.UpsertWorkItemsResponse\"\x03\x90\x02\x02\x12[\n\rListWorkItems\x12!.patchbay.v1.ListWorkItemsRequest\x1a\".patchbay.v1.ListWorkItemsResponse\"\x03\x90\x02\x01\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1bpatchbay/v1/directory.proto\x12\x0bpatchbay.v1\x1a\x1b\x62uf/validate/validate.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xbc\x04\n\rDirectoryUser\x12\x14\n\x02id\x18\x01 \x01(\tB\x08\xbaH\x05r\x03\xb0\x01\x01\x12#\n\x08username\x18\x02 \x01(\tB\x0c\xbaH\tr\x07\x18\xff\x01\x32\x02\\SH\x00\x88\x01\x01\x12m\n\x05\x65mail\x18\x03 \x01(\tBY\xbaHVr\x03\x18\xff\x01\xba\x01N\n\nuser.email\x12\"must be empty or an e-mail address\x1a\x1cthis == \'\' || this.isEmail()H\x01\x88\x01\x01\x12 \n\nfirst_name\x18\x04 \x01(\tB\x07\xbaH\x04r\x02\x18\x64H\x02\x88\x01\x01\x12\x1f\n\tlast_name\x18\x05 \x01(\tB\x07\xbaH\x04r\x02\x18\x64H\x03\x88\x01\x01\x12/\n\tuser_type\x18\x06 \x01(\tB\x17\xbaH\x14r\x12R\x08internalR\x06\x63lientH\x04\x88\x01\x01\x12!\n\x05roles\x18\x07 \x03(\tB\x12\xbaH\x0f\x92\x01\x0c\x10\x32\"\x08r\x06\x18\x64\x32\x02\\S\x12\x11\n\tset_roles\x18\x08 \x01(\x08\x12\x1e\n\x08timezone\x18\t \x01(\tB\x07\xbaH\x04r\x02\x18@H\x05\x88\x01\x01\x12\x13\n\x06\x61\x63tive\x18\n \x01(\x08H\x06\x88\x01\x01\x12,\n\x08\x61\x63\x63ounts\x18\x0b \x03(\x0b\x32\x1a.patchbay.v1.LinkedAccount\x12\x1a\n\x12\x63\x61lendar_connected\x18\x0c \x01(\x08\x42\x0b\n\t_usernameB\x08\n\x06_emailB\r\n\x0b_first_nameB\x0c\n\n_last_nameB\x0c\n\n_user_typeB\x0b\n\t_timezoneB\t\n\x07_active\"s\n\rLinkedAccount\x12\x10\n\x08provider\x18\x01 \x01(\t\x12\x12\n\naccount_id\x18\x02 \x01(\t\x12\r\n\x05\x65mail\x18\x03 \x01(\t\x12-\n\tlink_time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"|\n\x12UpsertUsersRequest\x12\x17\n\x06tenant\x18\x01 \x01(\tB\x07\xbaH\x04r\x02\x18\x64\x12\x36\n\x05users\x18\x02 \x03(\x0b\x32\x1a.patchbay.v1.DirectoryUserB\x0b\xbaH\x08\x92\x01\x05\x08\x01\x10\xe8\x07\x12\x15\n\rvalidate_only\x18\x03 \x01(\x08\"Q\n\x13UpsertUsersResponse\x12)\n\x05users\x18\x01 \x03(\x0b\x32\x1a.patchbay.v1.DirectoryUser\x12\x0f\n\x07\x63reated\x18\x02 \x01(\x05\"\x9b\x01\n\x10ListUsersRequest\x12\x17\n\x06tenant\x18\x01 \x01(\tB\x07\xbaH\x04r\x02\x18\x64\x12\x17\n\x05query\x18\x02 \x01(\tB\x08\xbaH\x05r\x03\x18\xc8\x01\x12\x18\n\x10technicians_only\x18\x03 \x01(\x08\x12\x1d\n\tpage_size\x18\x04 \x01(\x05\x42\n\xbaH\x07\x1a\x05\x18\xf4\x03(\x00\x12\x1c\n\npage_token\x18\x05 \x01(\tB\x08\xbaH\x05r\x03\x18\xb8\x17\"W\n\x11ListUsersResponse\x12)\n\x05users\x18\x01 \x03(\x0b\x32\x1a.patchbay.v1.DirectoryUser\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"K\n\x15\x44\x65\x61\x63tivateUserRequest\x12\x17\n\x06tenant\x18\x01 \x01(\tB\x07\xbaH\x04r\x02\x18\x64\x12\x19\n\x07user_id\x18\x02 \x01(\tB\x08\xbaH\x05r\x03\xb0\x01\x01\"\\\n\x16\x44\x65\x61\x63tivateUserResponse\x12(\n\x04user\x18\x01 \x01(\x0b\x32\x1a.patchbay.v1.DirectoryUser\x12\x18\n\x10upcoming_entries\x18\x02 \x01(\x05\"\xb0\x01\n\x12LinkAccountRequest\x12\x17\n\x06tenant\x18\x01 \x01(\tB\x07\xbaH\x04r\x02\x18\x64\x12\x19\n\x07user_id\x18\x02 \x01(\tB\x08\xbaH\x05r\x03\xb0\x01\x01\x12+\n\x08provider\x18\x03 \x01(\tB\x19\xbaH\x16r\x14\x32\x12^[a-z0-9_-]{1,50}$\x12\x1e\n\naccount_id\x18\x04 \x01(\tB\n\xbaH\x07r\x05\x10\x01\x18\xff\x01\x12\x19\n\x05\x65mail\x18\x05 \x01(\tB\n\xbaH\x07r\x02`\x01\xd8\x01\x01\"?\n\x13LinkAccountResponse\x12(\n\x04user\x18\x01 \x01(\x0b\x32\x1a.patchbay.v1.DirectoryUser\"z\n\x12SetCalendarRequest\x12\x17\n\x06tenant\x18\x01 \x01(\tB\x07\xbaH\x04r\x02\x18\x64\x12\x19\n\x07user_id\x18\x02 \x01(\tB\x08\xbaH\x05r\x03\xb0\x01\x01\x12\x11\n\tconnected\x18\x03 \x01(\x08\x12\x1d\n\x0b\x63\x61lendar_id\x18\x04 \x01(\tB\x08\xbaH\x05r\x03\x18\xf4\x03\"?\n\x13SetCalendarResponse\x12(\n\x04user\x18\x01 \x01(\x0b\x32\x1a.patchbay.v1.DirectoryUser\"\x9a\x01\n\x11\x44irectoryWorkItem\x12)\n\x04type\x18\x01 \x01(\tB\x1b\xbaH\x18r\x16R\x06ticketR\x0cproject_task\x12\x14\n\x02id\x18\x02 \x01(\tB\x08\xbaH\x05r\x03\xb0\x01\x01\x12\x17\n\x06number\x18\x03 \x01(\tB\x07\xbaH\x04r\x02\x18\x64\x12\x1b\n\x05title\x18\x04 \x01(\tB\x0c\xbaH\tr\x07\x18\xf4\x03\x32\x02\\S\x12\x0e\n\x06\x63losed\x18\x05 \x01(\x08\"\x89\x01\n\x16UpsertWorkItemsRequest\x12\x17\n\x06tenant\x18\x01 \x01(\tB\x07\xbaH\x04r\x02\x18\x64\x12?\n\nwork_items\x18\x02 \x03(\x0b\x32\x1e.patchbay.v1.DirectoryWorkItemB\x0b\xbaH\x08\x92\x01\x05\x08\x01\x10\xe8\x07\x12\x15\n\rvalidate_only\x18\x03 \x01(\x08\";\n\x17UpsertWorkItemsResponse\x12\x0f\n\x07\x63reated\x18\x01 \x01(\x05\x12\x0f\n\x07updated\x18\x02 \x01(\x05\"\x85\x01\n\x14ListWorkItemsRequest\x12\x17\n\x06tenant\x18\x01 \x01(\tB\x07\xbaH\x04r\x02\x18\x64\x12\x17\n\x05query\x18\x02 \x01(\tB\x08\xbaH\x05r\x03\x18\xc8\x01\x12\x1d\n\tpage_size\x18\x03 \x01(\x05\x42\n\xbaH\x07\x1a\x05\x18\xf4\x03(\x00\x12\x1c\n\npage_token\x18\x04 \x01(\tB\x08\xbaH\x05r\x03\x18\xb8\x17\"d\n\x15ListWorkItemsResponse\x12\x32\n\nwork_items\x18\x01 \x03(\x0b\x32\x1e.patchbay.v1.DirectoryWorkItem\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t2\x81\x05\n\tDirectory\x12U\n\x0bUpsertUsers\x12\x1f.patchbay.v1.UpsertUsersRequest\x1a .patchbay.v1.UpsertUsersResponse\"\x03\x90\x02\x02\x12O\n\tListUsers\x12\x1d.patchbay.v1.ListUsersRequest\x1a\x1e.patchbay.v1.ListUsersResponse\"\x03\x90\x02\x01\x12^\n\x0e\x44\x65\x61\x63tivateUser\x12\".patchbay.v1.DeactivateUserRequest\x1a#.patchbay.v1.DeactivateUserResponse\"\x03\x90\x02\x02\x12U\n\x0bLinkAccount\x12\x1f.patchbay.v1.LinkAccountRequest\x1a .patchbay.v1.LinkAccountResponse\"\x03\x90\x02\x02\x12U\n\x0bSetCalendar\x12\x1f.patchbay.v1.SetCalendarRequest\x1a .patchbay.v1.SetCalendarResponse\"\x03\x90\x02\x02\x12\x61\n\x0fUpsertWorkItems\x12#.patchbay.v1.UpsertWorkItemsRequest\x1a$.patchbay.v1.UpsertWorkItemsResponse\"\x03\x90\x02\x02\x12[\n\rListWorkItems\x12!.patchbay.v1.ListWorkItemsRequest\x1a\".patchbay.v1.ListWorkItemsResponse\"\x03\x90\x02\x01\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -38,7 +38,7 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_DIRECTORYUSER'].fields_by_name['username']._loaded_options = None
   _globals['_DIRECTORYUSER'].fields_by_name['username']._serialized_options = b'\272H\tr\007\030\377\0012\002\\S'
   _globals['_DIRECTORYUSER'].fields_by_name['email']._loaded_options = None
-  _globals['_DIRECTORYUSER'].fields_by_name['email']._serialized_options = b'\272H\nr\005\030\377\001`\001\330\001\001'
+  _globals['_DIRECTORYUSER'].fields_by_name['email']._serialized_options = b'\272HVr\003\030\377\001\272\001N\n\nuser.email\022\"must be empty or an e-mail address\032\034this == \'\' || this.isEmail()'
   _globals['_DIRECTORYUSER'].fields_by_name['first_name']._loaded_options = None
   _globals['_DIRECTORYUSER'].fields_by_name['first_name']._serialized_options = b'\272H\004r\002\030d'
   _globals['_DIRECTORYUSER'].fields_by_name['last_name']._loaded_options = None
@@ -116,39 +116,39 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_DIRECTORY'].methods_by_name['ListWorkItems']._loaded_options = None
   _globals['_DIRECTORY'].methods_by_name['ListWorkItems']._serialized_options = b'\220\002\001'
   _globals['_DIRECTORYUSER']._serialized_start=107
-  _globals['_DIRECTORYUSER']._serialized_end=603
-  _globals['_LINKEDACCOUNT']._serialized_start=605
-  _globals['_LINKEDACCOUNT']._serialized_end=720
-  _globals['_UPSERTUSERSREQUEST']._serialized_start=722
-  _globals['_UPSERTUSERSREQUEST']._serialized_end=846
-  _globals['_UPSERTUSERSRESPONSE']._serialized_start=848
-  _globals['_UPSERTUSERSRESPONSE']._serialized_end=929
-  _globals['_LISTUSERSREQUEST']._serialized_start=932
-  _globals['_LISTUSERSREQUEST']._serialized_end=1087
-  _globals['_LISTUSERSRESPONSE']._serialized_start=1089
-  _globals['_LISTUSERSRESPONSE']._serialized_end=1176
-  _globals['_DEACTIVATEUSERREQUEST']._serialized_start=1178
-  _globals['_DEACTIVATEUSERREQUEST']._serialized_end=1253
-  _globals['_DEACTIVATEUSERRESPONSE']._serialized_start=1255
-  _globals['_DEACTIVATEUSERRESPONSE']._serialized_end=1347
-  _globals['_LINKACCOUNTREQUEST']._serialized_start=1350
-  _globals['_LINKACCOUNTREQUEST']._serialized_end=1526
-  _globals['_LINKACCOUNTRESPONSE']._serialized_start=1528
-  _globals['_LINKACCOUNTRESPONSE']._serialized_end=1591
-  _globals['_SETCALENDARREQUEST']._serialized_start=1593
-  _globals['_SETCALENDARREQUEST']._serialized_end=1715
-  _globals['_SETCALENDARRESPONSE']._serialized_start=1717
-  _globals['_SETCALENDARRESPONSE']._serialized_end=1780
-  _globals['_DIRECTORYWORKITEM']._serialized_start=1783
-  _globals['_DIRECTORYWORKITEM']._serialized_end=1937
-  _globals['_UPSERTWORKITEMSREQUEST']._serialized_start=1940
-  _globals['_UPSERTWORKITEMSREQUEST']._serialized_end=2077
-  _globals['_UPSERTWORKITEMSRESPONSE']._serialized_start=2079
-  _globals['_UPSERTWORKITEMSRESPONSE']._serialized_end=2138
-  _globals['_LISTWORKITEMSREQUEST']._serialized_start=2141
-  _globals['_LISTWORKITEMSREQUEST']._serialized_end=2274
-  _globals['_LISTWORKITEMSRESPONSE']._serialized_start=2276
-  _globals['_LISTWORKITEMSRESPONSE']._serialized_end=2376
-  _globals['_DIRECTORY']._serialized_start=2379
-  _globals['_DIRECTORY']._serialized_end=3020
+  _globals['_DIRECTORYUSER']._serialized_end=679
+  _globals['_LINKEDACCOUNT']._serialized_start=681
+  _globals['_LINKEDACCOUNT']._serialized_end=796
+  _globals['_UPSERTUSERSREQUEST']._serialized_start=798
+  _globals['_UPSERTUSERSREQUEST']._serialized_end=922
+  _globals['_UPSERTUSERSRESPONSE']._serialized_start=924
+  _globals['_UPSERTUSERSRESPONSE']._serialized_end=1005
+  _globals['_LISTUSERSREQUEST']._serialized_start=1008
+  _globals['_LISTUSERSREQUEST']._serialized_end=1163
+  _globals['_LISTUSERSRESPONSE']._serialized_start=1165
+  _globals['_LISTUSERSRESPONSE']._serialized_end=1252
+  _globals['_DEACTIVATEUSERREQUEST']._serialized_start=1254
+  _globals['_DEACTIVATEUSERREQUEST']._serialized_end=1329
+  _globals['_DEACTIVATEUSERRESPONSE']._serialized_start=1331
+  _globals['_DEACTIVATEUSERRESPONSE']._serialized_end=1423
+  _globals['_LINKACCOUNTREQUEST']._serialized_start=1426
+  _globals['_LINKACCOUNTREQUEST']._serialized_end=1602
+  _globals['_LINKACCOUNTRESPONSE']._serialized_start=1604
+  _globals['_LINKACCOUNTRESPONSE']._serialized_end=1667
+  _globals['_SETCALENDARREQUEST']._serialized_start=1669
+  _globals['_SETCALENDARREQUEST']._serialized_end=1791
+  _globals['_SETCALENDARRESPONSE']._serialized_start=1793
+  _globals['_SETCALENDARRESPONSE']._serialized_end=1856
+  _globals['_DIRECTORYWORKITEM']._serialized_start=1859
+  _globals['_DIRECTORYWORKITEM']._serialized_end=2013
+  _globals['_UPSERTWORKITEMSREQUEST']._serialized_start=2016
+  _globals['_UPSERTWORKITEMSREQUEST']._serialized_end=2153
+  _globals['_UPSERTWORKITEMSRESPONSE']._serialized_start=2155
+  _globals['_UPSERTWORKITEMSRESPONSE']._serialized_end=2214
+  _globals['_LISTWORKITEMSREQUEST']._serialized_start=2217
+  _globals['_LISTWORKITEMSREQUEST']._serialized_end=2350
+  _globals['_LISTWORKITEMSRESPONSE']._serialized_start=2352
+  _globals['_LISTWORKITEMSRESPONSE']._serialized_end=2452
+  _globals['_DIRECTORY']._serialized_start=2455
+  _globals['_DIRECTORY']._serialized_end=3096
 # @@protoc_insertion_point(module_scope)

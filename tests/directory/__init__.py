@@ -1,0 +1,1 @@
+"""The directory of technicians and work items."""

@@ -24,7 +24,7 @@ MEANING: dict[ExitCode, str] = {
     ExitCode.ACTION_FAILED: "the action, the connection or the demo failed",
     ExitCode.BAD_INPUT: "wrong usage or input, or a key that belongs to another call",
     ExitCode.NOT_AUTHORIZED: "no valid credentials, or not allowed",
-    ExitCode.NOT_FOUND: "no such action, execution, tenant, connection or key",
+    ExitCode.NOT_FOUND: "no such action, execution, tenant, connection, key or user",
     ExitCode.OUTCOME_UNKNOWN: "nobody can say whether it happened: look, then `executions resolve`",
     ExitCode.SERVER_UNAVAILABLE: "the server cannot be reached or cannot answer",
     ExitCode.STILL_RUNNING: "time is over and the execution goes on",

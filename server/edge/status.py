@@ -10,6 +10,7 @@ from server.errors import DatabaseUnavailable
 from server.gen.patchbay.v1 import failure_pb2
 
 _DOMAIN = "patchbay"
+_VIOLATION_BYTES = 3000  # a status travels in trailers, for which peers take 8 KB by default
 
 
 def status_of(error: Exception) -> grpc.Status:
@@ -56,9 +57,13 @@ def _status(refusal: Refusal) -> status_pb2.Status:
 
 
 def _bad_request(violations: tuple[FieldViolation, ...]) -> error_details_pb2.BadRequest:
+    """Returns the first violations, as many as a status can carry."""
     found = error_details_pb2.BadRequest()
     for one in violations:
-        found.field_violations.add(field=one.field, description=one.message, reason=one.rule)
+        violation = found.field_violations.add(field=one.field, description=one.message, reason=one.rule)
+        if len(found.field_violations) > 1 and found.ByteSize() > _VIOLATION_BYTES:
+            found.field_violations.remove(violation)
+            break
     return found
 
 

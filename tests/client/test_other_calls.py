@@ -5,8 +5,9 @@ import datetime as dt
 import grpc
 import pytest
 from patchbay_client import errors
+from patchbay_client.gen.patchbay import v1
 
-from server.gen.patchbay.v1 import catalog_pb2, connections_pb2, failure_pb2, identity_pb2
+from server.gen.patchbay.v1 import catalog_pb2, connections_pb2, directory_pb2, failure_pb2, identity_pb2
 from server.gen.patchbay.v1 import executor_pb2 as pb
 from tests.client.playing import stage
 
@@ -191,6 +192,35 @@ def test_tenants_and_lists() -> None:
         tenants = [identity_pb2.Tenant(slug="acme"), identity_pb2.Tenant(slug="other")]
         played.take("Identity/ListTenants").answer(identity_pb2.ListTenantsResponse(tenants=tenants))
         assert [tenant.slug for tenant in listed.result()] == ["acme", "other"]
+
+
+def test_the_directory_is_called() -> None:
+    """Each method makes its call for the client's tenant and returns what the contract answers."""
+    with stage(tenant="acme") as played:
+        directory = played.client.directory
+        dana = v1.DirectoryUser(id=ID, email="", set_roles=True)
+        calls = {
+            "UpsertUsers": played.call(directory.upsert_users, [dana], validate_only=True),
+            "ListUsers": played.call(directory.users, query="d", technicians_only=True, page_size=2, page_token="t"),
+            "DeactivateUser": played.call(directory.deactivate, ID),
+            "LinkAccount": played.call(directory.link, ID, "microsoft", ID, email="dana@msp.test"),
+            "SetCalendar": played.call(directory.set_calendar, ID, connected=True, calendar_id="c"),
+            "UpsertWorkItems": played.call(directory.upsert_work_items, [v1.DirectoryWorkItem(type="ticket", id=ID)]),
+            "ListWorkItems": played.call(directory.work_items, query="x"),
+        }
+        asked = {}
+        for name in calls:
+            received = played.take(f"Directory/{name}")
+            asked[name] = received.request
+            received.answer(getattr(directory_pb2, f"{name}Response")())
+        assert all(call.result() is not None for call in calls.values())
+    assert {request.tenant for request in asked.values()} == {"acme"}
+    (sent,) = asked["UpsertUsers"].users
+    assert sent.HasField("email")
+    assert not sent.HasField("username")
+    assert asked["UpsertUsers"].validate_only
+    assert (asked["ListUsers"].page_token, asked["ListUsers"].technicians_only) == ("t", True)
+    assert (asked["SetCalendar"].connected, asked["SetCalendar"].calendar_id) == (True, "c")
 
 
 def event(revision: str, kind: str) -> catalog_pb2.WatchCatalogResponse:

@@ -129,3 +129,12 @@ async def test_users_that_do_not_exist_are_not_found(office: Office) -> None:
         ("SetCalendar", pb.SetCalendarRequest(user_id=A, connected=True)),
     ):
         assert await office.call.reason(method, request) == (grpc.StatusCode.NOT_FOUND, "USER_UNKNOWN")
+
+
+@pytest.mark.parametrize("bad", [{"timezone": "Mars"}, {"email": "nobody"}])
+async def test_a_thousand_mistakes_are_still_an_answer(office: Office, bad: dict[str, str]) -> None:
+    """What is told of them fits into the trailers of a call: the first ones, in their order."""
+    request = upsert(*(person(new_id(), **bad) for _ in range(1000)))
+    found = await office.call.violations("UpsertUsers", request)
+    assert len(found) > 10
+    assert found == [f"users[{n}].{next(iter(bad))}" for n in range(len(found))]

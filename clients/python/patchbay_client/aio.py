@@ -10,7 +10,7 @@ from typing import Any, Concatenate, ParamSpec, Self, TypeVar, cast
 import grpc
 import grpc.aio
 
-from patchbay_client import administration, calls, executing, executions
+from patchbay_client import administration, calls, directory, executing, executions
 from patchbay_client.details import read_details
 from patchbay_client.errors import CallRefused, refusal
 from patchbay_client.gen.patchbay import v1
@@ -139,6 +139,18 @@ class AsyncConnections(_Part):
     disconnect = awaiting(administration.disconnect)
 
 
+class AsyncDirectory(_Part):
+    """Technicians, and what they work on."""
+
+    users = awaiting(directory.list_users)
+    upsert_users = awaiting(directory.upsert_users)
+    deactivate = awaiting(directory.deactivate_user)
+    link = awaiting(directory.link_account)
+    set_calendar = awaiting(directory.set_calendar)
+    work_items = awaiting(directory.list_work_items)
+    upsert_work_items = awaiting(directory.upsert_work_items)
+
+
 class AsyncKeys(_Part):
     """API keys."""
 
@@ -184,6 +196,7 @@ class AsyncPatchbay:
         self._runner = AsyncRunner(lambda: _open(target, tls_for(target, tls), options), session, metadata_for(api_key))
         self.executions = AsyncExecutions(self._runner)
         self.connections = AsyncConnections(self._runner)
+        self.directory = AsyncDirectory(self._runner)
         self.keys = AsyncKeys(self._runner)
         self.tenants = AsyncTenants(self._runner)
 

@@ -74,6 +74,16 @@ LIST_CONNECTIONS = Method(
     "/patchbay.v1.Connections/ListConnections", v1.ListConnectionsRequest, v1.ListConnectionsResponse
 )
 
+UPSERT_USERS = Method("/patchbay.v1.Directory/UpsertUsers", v1.UpsertUsersRequest, v1.UpsertUsersResponse)
+LIST_USERS = Method("/patchbay.v1.Directory/ListUsers", v1.ListUsersRequest, v1.ListUsersResponse)
+DEACTIVATE_USER = Method("/patchbay.v1.Directory/DeactivateUser", v1.DeactivateUserRequest, v1.DeactivateUserResponse)
+LINK_ACCOUNT = Method("/patchbay.v1.Directory/LinkAccount", v1.LinkAccountRequest, v1.LinkAccountResponse)
+SET_CALENDAR = Method("/patchbay.v1.Directory/SetCalendar", v1.SetCalendarRequest, v1.SetCalendarResponse)
+UPSERT_WORK_ITEMS = Method(
+    "/patchbay.v1.Directory/UpsertWorkItems", v1.UpsertWorkItemsRequest, v1.UpsertWorkItemsResponse
+)
+LIST_WORK_ITEMS = Method("/patchbay.v1.Directory/ListWorkItems", v1.ListWorkItemsRequest, v1.ListWorkItemsResponse)
+
 CREATE_TENANT = Method("/patchbay.v1.Identity/CreateTenant", v1.CreateTenantRequest, v1.CreateTenantResponse)
 LIST_TENANTS = Method("/patchbay.v1.Identity/ListTenants", v1.ListTenantsRequest, v1.ListTenantsResponse)
 CREATE_API_KEY = Method(

@@ -9,7 +9,7 @@ from typing import Any, Concatenate, ParamSpec, Self, TypeVar, cast
 
 import grpc
 
-from patchbay_client import administration, calls, executing, executions
+from patchbay_client import administration, calls, directory, executing, executions
 from patchbay_client.details import read_details
 from patchbay_client.errors import CallRefused, refusal
 from patchbay_client.gen.patchbay import v1
@@ -125,6 +125,18 @@ class Connections(_Part):
     disconnect = blocking(administration.disconnect)
 
 
+class Directory(_Part):
+    """Technicians, and what they work on."""
+
+    users = blocking(directory.list_users)
+    upsert_users = blocking(directory.upsert_users)
+    deactivate = blocking(directory.deactivate_user)
+    link = blocking(directory.link_account)
+    set_calendar = blocking(directory.set_calendar)
+    work_items = blocking(directory.list_work_items)
+    upsert_work_items = blocking(directory.upsert_work_items)
+
+
 class Keys(_Part):
     """API keys."""
 
@@ -174,6 +186,7 @@ class Patchbay:
         self._runner = Runner(channel, session, metadata_for(api_key))
         self.executions = Executions(self._runner)
         self.connections = Connections(self._runner)
+        self.directory = Directory(self._runner)
         self.keys = Keys(self._runner)
         self.tenants = Tenants(self._runner)
 

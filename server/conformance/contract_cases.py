@@ -3,6 +3,7 @@
 import os
 from typing import Any
 
+from google.protobuf.descriptor import Descriptor
 from google.protobuf.json_format import MessageToDict
 
 from server.conformance.bench import Json
@@ -72,9 +73,16 @@ class ContractCases(Cases):
         assert {label: wrong for label, wrong in refused.items() if wrong} == {}
 
 
-def _chosen(action: ActionDefinition, name: str, value: Any) -> Json:
+def _chosen(action: ActionDefinition, path: str, value: Any) -> Json:
     """Returns the first example with a choice made: one of several in a list, instead of its alternatives."""
-    given, field = example_of(action), action.input.descriptor.fields_by_name[name]
+    return _with(example_of(action), action.input.descriptor, path, value)
+
+
+def _with(given: Json, message: Descriptor, path: str, value: Any) -> Json:
+    name, _, inside = path.partition(".")
+    field = message.fields_by_name[name]
+    if inside:
+        return {**given, name: _with(given.get(name, {}), field.message_type, inside, value)}
     if field.containing_oneof is not None:
         given = {key: one for key, one in given.items() if key not in {f.name for f in field.containing_oneof.fields}}
     return {**given, name: [value] if field.is_repeated else value}

@@ -13,10 +13,10 @@ from server.core.directory_checks import (
     decided_users,
     refuse,
 )
-from server.core.directory_records import DirectoryStore, DirectoryUser, Page, WorkItem
+from server.core.directory_records import DirectoryStore, DirectoryUser, Page
 from server.core.refusals import FieldViolation, Refusal
 from server.sdk.accounts import MICROSOFT, Account, AccountBook, AccountIdInvalid
-from server.sdk.schedule import is_ended
+from server.sdk.schedule import WorkItem, is_ended
 
 PERMISSION: Final = "directory"
 

@@ -4,9 +4,9 @@ from collections.abc import Callable, Collection, Hashable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import TypeVar
 
-from server.core.directory_records import DirectoryUser, KnownItems, KnownUsers, WorkItem
+from server.core.directory_records import DirectoryUser, KnownItems, KnownUsers
 from server.core.refusals import FieldViolation, Refusal
-from server.sdk.schedule import zone_of
+from server.sdk.schedule import WorkItem, zone_of
 
 T = TypeVar("T")
 

@@ -1,9 +1,11 @@
-"""Users and work items of the directory, and what stores them."""
+"""Users of the directory, and what stores them and the work items."""
 
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
+
+from server.sdk.schedule import WorkItem
 
 Place = Sequence[str]
 """Where a page begins: after the row with these texts, in the order of the list."""
@@ -53,30 +55,6 @@ class DirectoryUser:
         """Name for people; the login name where there is no other."""
         parts = [part for part in (self.first_name, self.last_name) if part is not None]
         return " ".join(parts).strip(" ") or self.username
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class WorkItem:
-    """A ticket or a project task.
-
-    Attributes:
-        kind: `ticket` or `project_task`.
-        id: Id (UUID) in canonical form.
-        number: Number of a ticket, unique within the tenant; empty for a project task.
-        title: Title.
-        is_closed: Closed ones can still be linked.
-    """
-
-    kind: str
-    id: str
-    number: str
-    title: str
-    is_closed: bool = False
-
-    @property
-    def key(self) -> tuple[str, str]:
-        """What names it."""
-        return self.kind, self.id
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -7,11 +7,12 @@ from google.protobuf.timestamp_pb2 import Timestamp
 
 from server.core.directory import PERMISSION, Directory
 from server.core.directory_checks import UserChange
-from server.core.directory_records import DirectoryUser, LinkedAccount, Page, WorkItem
+from server.core.directory_records import DirectoryUser, LinkedAccount, Page
 from server.core.page_tokens import page_token, read_page_token
 from server.core.tenancy import Tenants
 from server.edge.rpc import CallInfo
 from server.gen.patchbay.v1 import directory_pb2 as pb
+from server.sdk.schedule import WorkItem
 
 _PAGE = 100
 

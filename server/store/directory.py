@@ -2,7 +2,8 @@
 
 from collections.abc import Callable, Collection, Mapping, Sequence
 
-from server.core.directory_records import DirectoryUser, KnownItems, KnownUsers, Page, WorkItem
+from server.core.directory_records import DirectoryUser, KnownItems, KnownUsers, Page
+from server.sdk.schedule import WorkItem
 from server.store import directory_rows as rows
 from server.store.database import Connection, Database
 
@@ -76,7 +77,7 @@ class DirectoryRows:
         """Returns work items by kind, title in small letters, then id."""
         kind, title, id = page.after or (None, None, None)
         async with self._database.tenant(tenant) as connection:
-            found = await connection.fetch(rows.ITEMS_LISTED, tenant, page.query, kind, title, id, page.limit)
+            found = await connection.fetch(rows.ITEMS_LISTED, tenant, page.query, kind, title, id, page.limit, "", True)
         return [rows.item_of(row) for row in found]
 
 

@@ -1,16 +1,17 @@
 """Users and work items as rows."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any, Final
 
 import asyncpg
 
-from server.core.directory_records import DirectoryUser, LinkedAccount, WorkItem
+from server.core.directory_records import DirectoryUser, LinkedAccount
+from server.sdk.schedule import WorkItem
 from server.store.accounts import OF_USER_U
 
-_NAME: Final = "coalesce(nullif(trim(concat_ws(' ', u.first_name, u.last_name)), ''), u.username)"
+NAME: Final = "coalesce(nullif(trim(concat_ws(' ', u.first_name, u.last_name)), ''), u.username)"
 USERS: Final = f"""
     SELECT u.user_id::text AS id, u.username, u.email, u.first_name, u.last_name, u.user_type, u.timezone,
         NOT u.is_inactive AS is_active,
@@ -21,13 +22,18 @@ USERS: Final = f"""
             AND c.provider_type = 'microsoft' AND c.is_active AND c.status = 'connected') AS calendar_connected
     FROM users u WHERE u.tenant = $1
 """
+FOUND: Final = f"strpos(lower(concat_ws(' ', {NAME}, u.username, u.email)), lower($2)) > 0"
+IS_TECHNICIAN: Final = """(
+    NOT u.is_inactive AND u.user_type = 'internal' AND EXISTS (
+        SELECT FROM user_roles x JOIN roles r USING (tenant, role_id)
+        WHERE x.tenant = u.tenant AND x.user_id = u.user_id AND lower(r.role_name) = 'technician'))
+"""
+BY_NAME: Final = f"lower({NAME}), u.user_id"
 LISTED: Final = f"""
-    {USERS} AND ($2 = '' OR strpos(lower(concat_ws(' ', {_NAME}, u.username, u.email)), lower($2)) > 0)
-        AND ($3::text IS NULL OR (lower({_NAME}), u.user_id) > (lower($3), $4::uuid))
-        AND (NOT $5 OR NOT u.is_inactive AND u.user_type = 'internal' AND EXISTS (
-            SELECT FROM user_roles x JOIN roles r USING (tenant, role_id)
-            WHERE x.tenant = u.tenant AND x.user_id = u.user_id AND lower(r.role_name) = 'technician'))
-    ORDER BY lower({_NAME}), u.user_id LIMIT $6
+    {USERS} AND ($2 = '' OR {FOUND})
+        AND ($3::text IS NULL OR ({BY_NAME}) > (lower($3), $4::uuid))
+        AND (NOT $5 OR {IS_TECHNICIAN})
+    ORDER BY {BY_NAME} LIMIT $6
 """
 # Whoever changes the directory of a tenant has the tenant's row; who books has those of the users, in this order, too.
 LOCK_DIRECTORY: Final = "SELECT FROM tenants WHERE tenant = $1 FOR NO KEY UPDATE"
@@ -93,6 +99,7 @@ ITEMS_LISTED: Final = f"""
     SELECT * FROM ({_ITEMS}) i
     WHERE ($2 = '' OR strpos(lower(concat_ws(' ', i.number, i.title)), lower($2)) > 0)
         AND ($3::text IS NULL OR (i.kind, lower(i.title), i.id) > ($3, lower($4), $5::uuid))
+        AND ($7 = '' OR i.kind = $7) AND ($8 OR NOT i.is_closed)
     ORDER BY i.kind, lower(i.title), i.id LIMIT $6
 """
 PUT_ITEMS: Final = {
@@ -135,7 +142,7 @@ def columns_of(users: Sequence[DirectoryUser]) -> Sequence[Sequence[Any]]:
     )
 
 
-def item_of(row: asyncpg.Record) -> WorkItem:
+def item_of(row: asyncpg.Record | Mapping[str, Any]) -> WorkItem:
     """Returns a work item of a row."""
     return WorkItem(**{**row, "id": str(row["id"])})
 

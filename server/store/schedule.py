@@ -12,19 +12,23 @@ from typing import Any, Final
 
 from server.core.records import Origin
 from server.sdk.context import LocalTransaction
-from server.sdk.schedule import Change, Entry, EntryFilter, User, zone_of
+from server.sdk.schedule import Change, Entry, EntryFilter, User, WorkItem, zone_of
 from server.store.database import Database
+from server.store.directory_rows import BY_NAME, FOUND, IS_TECHNICIAN, ITEMS_LISTED, NAME, item_of
 from server.store.schedule_rows import ENTRY_COLUMNS, entry_of, entry_to_json, known_zone, pattern_of
 from server.store.text import storable, storable_json
 
-USERS: Final = """
-    SELECT u.user_id::text AS id, u.timezone, NOT u.is_inactive AS is_active, u.user_type = 'internal' AS is_internal,
-        coalesce(nullif(trim(concat_ws(' ', u.first_name, u.last_name)), ''), u.username) AS name,
+USERS: Final = f"""
+    SELECT u.user_id::text AS id, u.timezone, u.email, NOT u.is_inactive AS is_active,
+        u.user_type = 'internal' AS is_internal, {NAME} AS name,
         ARRAY(SELECT lower(r.role_name) FROM user_roles x JOIN roles r USING (tenant, role_id)
             WHERE x.tenant = u.tenant AND x.user_id = u.user_id) AS roles
     FROM users u
 """
 _USERS_BY_ID: Final = f"{USERS} WHERE u.tenant = $1 AND u.user_id = ANY ($2::uuid[])"
+_TECHNICIANS: Final = f"""
+    {USERS} WHERE u.tenant = $1 AND ($2 = '' OR {FOUND}) AND {IS_TECHNICIAN} ORDER BY {BY_NAME} LIMIT $3
+"""
 # In the order of their ids, so that two transactions never wait for each other in a circle.
 _LOCKED_USERS: Final = f"{_USERS_BY_ID} ORDER BY u.user_id FOR NO KEY UPDATE OF u"
 _HAS: Final = {
@@ -135,6 +139,16 @@ class Board:
         rows = await self._fetch(_LOCKED_USERS if lock else _USERS_BY_ID, list(ids))
         return {row["id"]: user_of(row) for row in rows}
 
+    async def technicians(self, query: str, limit: int) -> Sequence[User]:
+        """Returns who can be booked, by name."""
+        return [user_of(row) for row in await self._fetch(_TECHNICIANS, storable(query), limit)]
+
+    async def work_items(self, query: str, limit: int, *, kind: str = "", closed: bool = False) -> Sequence[WorkItem]:
+        """Returns tickets and project tasks by kind and title."""
+        first = (None, None, None)
+        rows = await self._fetch(ITEMS_LISTED, storable(query), *first, limit, kind, closed)
+        return [item_of(row) for row in rows]
+
     async def has_work_item(self, kind: str, id: str) -> bool:
         """Says whether a ticket or project task exists."""
         return bool(await self._fetch(_HAS[kind], id))
@@ -201,6 +215,7 @@ def user_of(row: Mapping[str, Any]) -> User:
         is_active=row["is_active"],
         is_internal=row["is_internal"],
         roles=frozenset(row["roles"]),
+        email=row["email"],
     )
 
 

@@ -78,8 +78,10 @@ COMPARISONS = {
 
 
 def test_own_modules_have_no_unmapped_rules() -> None:
-    """Every rule of every module of the repository is in its schemas, but those that compare two fields: JSON Schema
-    has no words for them."""
+    """Every rule of every module of the repository is in its schemas, but those that compare two fields.
+
+    JSON Schema has no words for them.
+    """
     contracts = [one for module in own_modules() for action in module.actions for one in (action.input, action.output)]
     assert {name for contract in contracts for name in contract.schema.unmapped} == COMPARISONS
 

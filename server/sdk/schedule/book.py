@@ -21,6 +21,7 @@ class User:
         is_active: False when nothing new may be booked.
         is_internal: False for people of customers.
         roles: Names of roles, in lower case.
+        email: E-mail address. None: none.
     """
 
     id: str
@@ -29,6 +30,31 @@ class User:
     is_active: bool
     is_internal: bool
     roles: frozenset[str]
+    email: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WorkItem:
+    """A ticket or a project task of the directory.
+
+    Attributes:
+        kind: `ticket` or `project_task`.
+        id: Id (UUID).
+        number: Number of a ticket, unique within the tenant; empty for a project task.
+        title: Title.
+        is_closed: Closed ones can still be linked.
+    """
+
+    kind: str
+    id: str
+    number: str
+    title: str
+    is_closed: bool = False
+
+    @property
+    def key(self) -> tuple[str, str]:
+        """What names it."""
+        return self.kind, self.id
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,6 +87,19 @@ class ScheduleBook(Protocol):
 
     async def users(self, ids: Collection[str], *, lock: bool = False) -> Mapping[str, User]:
         """Returns those users that exist. `lock`: nobody else books them until the transaction ends."""
+
+    async def technicians(self, query: str, limit: int) -> Sequence[User]:
+        """Returns who can be booked, by name; `query` is in name, login name or address, in any case."""
+
+    async def work_items(self, query: str, limit: int, *, kind: str = "", closed: bool = False) -> Sequence[WorkItem]:
+        """Returns tickets and project tasks by kind and title; `query` is in number or title, in any case.
+
+        Args:
+            query: Text, or empty.
+            limit: Most work items.
+            kind: Only this kind. Empty: both.
+            closed: Also closed ones.
+        """
 
     async def has_work_item(self, kind: str, id: str) -> bool:
         """Says whether a `ticket` or `project_task` exists."""

@@ -8,21 +8,18 @@ ENTRY = "5a2d8f38-6f3e-4a51-8f6c-2f1f5f7a9b01"
 
 _ROLE = "INSERT INTO user_roles (tenant, user_id, role_id) SELECT $1, $2, role_id FROM roles WHERE tenant = $1"
 _ENTRY = """
-    INSERT INTO schedule_entries (tenant, entry_id, title, status, work_item_type, scheduled_start, scheduled_end)
-    VALUES ($1, $2, 'Replace disk', 'scheduled', 'ad_hoc', '2027-03-01T14:00Z', '2027-03-01T15:00Z')
+    INSERT INTO schedule_entries
+        (tenant, entry_id, title, status, work_item_type, work_item_id, scheduled_start, scheduled_end)
+    VALUES ($1, $2, 'Replace disk', 'scheduled', 'ticket', $2, '2027-03-01T14:00Z', '2027-03-01T15:00Z')
 """
 
 
 def prepare(tenant: str, rows: Rows) -> None:
-    """Hires two technicians and books the first."""
+    """Hires two technicians, opens a ticket and books the first of them for it."""
     rows("INSERT INTO roles (tenant, role_name) VALUES ($1, 'Technician')", tenant)
     for id, name in ((ANN, "Ann"), (BEN, "Ben")):
         rows("INSERT INTO users (tenant, user_id, username, first_name) VALUES ($1, $2, $3, $3)", tenant, id, name)
-        rows(
-            "INSERT INTO user_roles (tenant, user_id, role_id) SELECT $1, $2, role_id FROM roles WHERE tenant = $1",
-            tenant,
-            id,
-        )
+        rows(_ROLE, tenant, id)
     rows("INSERT INTO tickets (tenant, ticket_id, ticket_number, title) VALUES ($1, $2, 'T-1', 'Disk')", tenant, ENTRY)
     rows(_ENTRY, tenant, ENTRY)
     rows("INSERT INTO schedule_entry_assignees (tenant, entry_id, user_id) VALUES ($1, $2, $3)", tenant, ENTRY, ANN)

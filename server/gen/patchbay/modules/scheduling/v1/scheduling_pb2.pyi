@@ -971,3 +971,192 @@ class CompleteResponse(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___CompleteResponse: _TypeAlias = CompleteResponse  # noqa: Y015
+
+@_typing.final
+class ListTechniciansRequest(_message.Message):
+    """Asks for technicians."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    QUERY_FIELD_NUMBER: _builtins.int
+    LIMIT_FIELD_NUMBER: _builtins.int
+    query: _builtins.str
+    """Text in name, login name or address, in any case. Empty: any."""
+    limit: _builtins.int
+    """Most technicians, 1 to 1,000. 0: 100."""
+    def __init__(
+        self,
+        *,
+        query: _builtins.str = ...,
+        limit: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["limit", b"limit", "query", b"query"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ListTechniciansRequest: _TypeAlias = ListTechniciansRequest  # noqa: Y015
+
+@_typing.final
+class ListTechniciansResponse(_message.Message):
+    """Technicians by name."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    TECHNICIANS_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def technicians(self) -> _containers.RepeatedCompositeFieldContainer[Global___Technician]:
+        """The technicians."""
+
+    def __init__(
+        self,
+        *,
+        technicians: _abc.Iterable[Global___Technician] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["technicians", b"technicians"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ListTechniciansResponse: _TypeAlias = ListTechniciansResponse  # noqa: Y015
+
+@_typing.final
+class Technician(_message.Message):
+    """Somebody who can be booked."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    USER_ID_FIELD_NUMBER: _builtins.int
+    NAME_FIELD_NUMBER: _builtins.int
+    EMAIL_FIELD_NUMBER: _builtins.int
+    TIMEZONE_FIELD_NUMBER: _builtins.int
+    user_id: _builtins.str
+    """Id (UUID) of the user."""
+    name: _builtins.str
+    """Name; the login name where there is no other."""
+    email: _builtins.str
+    """E-mail address. Unset: none."""
+    timezone: _builtins.str
+    """IANA time zone. Unset: UTC."""
+    def __init__(
+        self,
+        *,
+        user_id: _builtins.str = ...,
+        name: _builtins.str = ...,
+        email: _builtins.str | None = ...,
+        timezone: _builtins.str | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_email", b"_email", "_timezone", b"_timezone", "email", b"email", "timezone", b"timezone"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_email", b"_email", "_timezone", b"_timezone", "email", b"email", "name", b"name", "timezone", b"timezone", "user_id", b"user_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__email: _TypeAlias = _typing.Literal["email"]  # noqa: Y015
+    _WhichOneofArgType__email: _TypeAlias = _typing.Literal["_email", b"_email"]  # noqa: Y015
+    _WhichOneofReturnType__timezone: _TypeAlias = _typing.Literal["timezone"]  # noqa: Y015
+    _WhichOneofArgType__timezone: _TypeAlias = _typing.Literal["_timezone", b"_timezone"]  # noqa: Y015
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__email) -> _WhichOneofReturnType__email | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__timezone) -> _WhichOneofReturnType__timezone | None: ...
+
+Global___Technician: _TypeAlias = Technician  # noqa: Y015
+
+@_typing.final
+class ListWorkItemsRequest(_message.Message):
+    """Asks for work items."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    TYPE_FIELD_NUMBER: _builtins.int
+    QUERY_FIELD_NUMBER: _builtins.int
+    INCLUDE_CLOSED_FIELD_NUMBER: _builtins.int
+    LIMIT_FIELD_NUMBER: _builtins.int
+    type: _builtins.str
+    """Kind. Empty: every kind. Only tickets and project tasks are in the directory."""
+    query: _builtins.str
+    """Text in number or title, in any case. Empty: any."""
+    include_closed: _builtins.bool
+    """Also lists closed ones."""
+    limit: _builtins.int
+    """Most work items, 1 to 1,000. 0: 100."""
+    def __init__(
+        self,
+        *,
+        type: _builtins.str = ...,
+        query: _builtins.str = ...,
+        include_closed: _builtins.bool = ...,
+        limit: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["include_closed", b"include_closed", "limit", b"limit", "query", b"query", "type", b"type"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ListWorkItemsRequest: _TypeAlias = ListWorkItemsRequest  # noqa: Y015
+
+@_typing.final
+class ListWorkItemsResponse(_message.Message):
+    """Work items by kind and title."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    WORK_ITEMS_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def work_items(self) -> _containers.RepeatedCompositeFieldContainer[Global___ListedWorkItem]:
+        """The work items."""
+
+    def __init__(
+        self,
+        *,
+        work_items: _abc.Iterable[Global___ListedWorkItem] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["work_items", b"work_items"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ListWorkItemsResponse: _TypeAlias = ListWorkItemsResponse  # noqa: Y015
+
+@_typing.final
+class ListedWorkItem(_message.Message):
+    """A ticket or a project task."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    WORK_ITEM_ID_FIELD_NUMBER: _builtins.int
+    TYPE_FIELD_NUMBER: _builtins.int
+    NUMBER_FIELD_NUMBER: _builtins.int
+    TITLE_FIELD_NUMBER: _builtins.int
+    CLOSED_FIELD_NUMBER: _builtins.int
+    work_item_id: _builtins.str
+    """Id (UUID)."""
+    type: _builtins.str
+    """Kind: `ticket` or `project_task`."""
+    number: _builtins.str
+    """Number of a ticket. Unset: a project task has none."""
+    title: _builtins.str
+    """Title; the number, or else the id, where there is none."""
+    closed: _builtins.bool
+    """Whether it is closed."""
+    def __init__(
+        self,
+        *,
+        work_item_id: _builtins.str = ...,
+        type: _builtins.str = ...,
+        number: _builtins.str | None = ...,
+        title: _builtins.str = ...,
+        closed: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_number", b"_number", "number", b"number"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_number", b"_number", "closed", b"closed", "number", b"number", "title", b"title", "type", b"type", "work_item_id", b"work_item_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__number: _TypeAlias = _typing.Literal["number"]  # noqa: Y015
+    _WhichOneofArgType__number: _TypeAlias = _typing.Literal["_number", b"_number"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__number) -> _WhichOneofReturnType__number | None: ...
+
+Global___ListedWorkItem: _TypeAlias = ListedWorkItem  # noqa: Y015

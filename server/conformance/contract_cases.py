@@ -81,7 +81,7 @@ def _chosen(action: ActionDefinition, path: str, value: Any) -> Json:
 def _with(given: Json, message: Descriptor, path: str, value: Any) -> Json:
     name, _, inside = path.partition(".")
     field = message.fields_by_name[name]
-    if inside:
+    if inside and field.message_type is not None:
         return {**given, name: _with(given.get(name, {}), field.message_type, inside, value)}
     if field.containing_oneof is not None:
         given = {key: one for key, one in given.items() if key not in {f.name for f in field.containing_oneof.fields}}

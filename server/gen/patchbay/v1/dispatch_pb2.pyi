@@ -39,7 +39,7 @@ class GetBoardRequest(_message.Message):
     tenant: _builtins.str
     """Id or slug of the tenant. Empty: the caller's only one."""
     first_day: _builtins.str
-    """First day, `2027-03-01`. Empty: today in the board's time zone."""
+    """First day, `2027-03-01`, from 1970 to 2999. Empty: today in the board's time zone."""
     days: _builtins.int
     """How many days, 1 to 31. 0: one."""
     timezone: _builtins.str
@@ -51,12 +51,12 @@ class GetBoardRequest(_message.Message):
     nobody's private details are shown.
     """
     page_size: _builtins.int
-    """Most technicians in the answer, 1 to 500. 0: 200."""
+    """Most technicians in the answer, 1 to 500. 0: 200. It has fewer when it would be larger than 3 MiB."""
     page_token: _builtins.str
     """From the answer before. Empty: the first page."""
     @_builtins.property
     def user_ids(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
-        """Ids (UUID) of the technicians. Empty: all who are active."""
+        """Ids (UUID) of the technicians, whether active or not. Empty: all who are active."""
 
     def __init__(
         self,
@@ -241,7 +241,9 @@ class BoardEntry(_message.Message):
 
     @_builtins.property
     def conflicts_with(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
-        """Ids of entries of the same technician that overlap this one."""
+        """Ids of what overlaps this one for the same technician within the days of the board; at most 50 of them. What was
+        cancelled or completed overlaps nothing.
+        """
 
     def __init__(
         self,
@@ -593,7 +595,7 @@ class CreateFeedRequest(_message.Message):
     tenant: _builtins.str
     """Id or slug of the tenant. Empty: the caller's only one."""
     user_id: _builtins.str
-    """Id (UUID) of the technician."""
+    """Id (UUID) of the technician, who must be active. While they are not, their feeds answer nothing."""
     label: _builtins.str
     """What it is for, such as the device. Empty: not said."""
     def __init__(

@@ -200,6 +200,8 @@ class _RefusalReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Refusal
     """The issuer of tokens cannot be asked for its keys, so no token can be checked."""
     REFUSAL_REASON_TENANT_EXISTS: _RefusalReason.ValueType  # 27
     """The tenant slug or id is taken by another tenant."""
+    REFUSAL_REASON_FEED_UNKNOWN: _RefusalReason.ValueType  # 33
+    """The tenant has no such calendar feed."""
 
 class RefusalReason(_RefusalReason, metaclass=_RefusalReasonEnumTypeWrapper):
     """Reasons why a call itself is not processed, in `google.rpc.ErrorInfo.reason` without the prefix, domain `patchbay`."""
@@ -262,6 +264,8 @@ REFUSAL_REASON_ISSUER_UNAVAILABLE: RefusalReason.ValueType  # 28
 """The issuer of tokens cannot be asked for its keys, so no token can be checked."""
 REFUSAL_REASON_TENANT_EXISTS: RefusalReason.ValueType  # 27
 """The tenant slug or id is taken by another tenant."""
+REFUSAL_REASON_FEED_UNKNOWN: RefusalReason.ValueType  # 33
+"""The tenant has no such calendar feed."""
 Global___RefusalReason: _TypeAlias = RefusalReason  # noqa: Y015
 
 class _FailureCategory:

@@ -17,6 +17,7 @@
 from patchbay_client.administration import NewApiKey
 from patchbay_client.aio import AsyncPatchbay
 from patchbay_client.client import Patchbay
+from patchbay_client.dispatching import NewFeed
 from patchbay_client.errors import (
     ActionFailed,
     AlreadyExists,
@@ -59,6 +60,7 @@ __all__ = [
     "InvalidInput",
     "KeyReused",
     "NewApiKey",
+    "NewFeed",
     "NotFound",
     "OutcomeUnknown",
     "Overloaded",

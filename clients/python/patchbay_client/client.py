@@ -9,7 +9,7 @@ from typing import Any, Concatenate, ParamSpec, Self, TypeVar, cast
 
 import grpc
 
-from patchbay_client import administration, calls, executing, executions
+from patchbay_client import administration, calls, dispatching, executing, executions
 from patchbay_client.details import read_details
 from patchbay_client.errors import CallRefused, refusal
 from patchbay_client.gen.patchbay import v1
@@ -140,6 +140,14 @@ class Tenants(_Part):
     list = blocking(administration.list_tenants)
 
 
+class Feeds(_Part):
+    """Calendar feeds of technicians."""
+
+    create = blocking(dispatching.create_feed)
+    list = blocking(dispatching.list_feeds)
+    revoke = blocking(dispatching.revoke_feed)
+
+
 class Patchbay:
     """A client whose calls block. Safe to share between threads.
 
@@ -176,12 +184,14 @@ class Patchbay:
         self.connections = Connections(self._runner)
         self.keys = Keys(self._runner)
         self.tenants = Tenants(self._runner)
+        self.feeds = Feeds(self._runner)
 
     execute = blocking(executing.execute)
     validate = blocking(executions.validate)
     catalog = blocking(administration.get_catalog)
     action = blocking(administration.get_action)
     options = blocking(administration.list_field_options)
+    board = blocking(dispatching.get_board)
 
     def watch(
         self, *, tenant: str | None = None, resume_from: str = "", heartbeats: bool = False

@@ -13,7 +13,7 @@ from server.core.page_tokens import page_token, read_page_token
 from server.core.ports import OpenBoard
 from server.core.refusals import FieldViolation, Refusal
 from server.gen.patchbay.v1 import dispatch_pb2 as pb
-from server.sdk.schedule import User, zone_of
+from server.sdk.schedule import User, is_ended, zone_of
 
 _PAGE: Final = 200
 _FIRST, _LAST = date(1970, 1, 2), date(2999, 12, 31)
@@ -161,6 +161,7 @@ def _entry(bar: Bar) -> pb.BoardEntry:
         conflicts_with=bar.conflicts,
         is_recurring=entry.recurrence is not None,
         is_private=entry.is_private,
+        has_ended=is_ended(entry.status),
     )
 
 

@@ -114,7 +114,8 @@ async def test_what_has_ended_is_shown_only_when_asked_for(office: Office) -> No
     await office.book(ann, title="Instead")
     assert drawn(await board(office)) == {"Ann": [["Instead"]]}
     (day,) = (await board(office, include_ended=True)).technicians[0].days
-    assert sorted((bar.title, bar.status) for bar in day.entries) == [("Gone", "cancelled"), ("Instead", "scheduled")]
+    told = sorted((bar.title, bar.status, bar.has_ended) for bar in day.entries)
+    assert told == [("Gone", "cancelled", True), ("Instead", "scheduled", False)]
     assert [list(bar.conflicts_with) for bar in day.entries] == [[], []]
     assert day.booked.ToTimedelta() == timedelta(hours=1)
 

@@ -217,6 +217,7 @@ class BoardEntry(_message.Message):
     CONFLICTS_WITH_FIELD_NUMBER: _builtins.int
     IS_RECURRING_FIELD_NUMBER: _builtins.int
     IS_PRIVATE_FIELD_NUMBER: _builtins.int
+    HAS_ENDED_FIELD_NUMBER: _builtins.int
     entry_id: _builtins.str
     """Id of the entry or of its occurrence."""
     title: _builtins.str
@@ -231,6 +232,8 @@ class BoardEntry(_message.Message):
     """Whether it repeats."""
     is_private: _builtins.bool
     """Whether it is private."""
+    has_ended: _builtins.bool
+    """Whether it takes up no time: it was cancelled or completed, or nobody was there."""
     @_builtins.property
     def start(self) -> _timestamp_pb2.Timestamp:
         """Begin, maybe on an earlier day."""
@@ -258,10 +261,11 @@ class BoardEntry(_message.Message):
         conflicts_with: _abc.Iterable[_builtins.str] | None = ...,
         is_recurring: _builtins.bool = ...,
         is_private: _builtins.bool = ...,
+        has_ended: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["end", b"end", "start", b"start"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["conflicts_with", b"conflicts_with", "end", b"end", "entry_id", b"entry_id", "is_private", b"is_private", "is_recurring", b"is_recurring", "start", b"start", "status", b"status", "title", b"title", "work_item_id", b"work_item_id", "work_item_type", b"work_item_type"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["conflicts_with", b"conflicts_with", "end", b"end", "entry_id", b"entry_id", "has_ended", b"has_ended", "is_private", b"is_private", "is_recurring", b"is_recurring", "start", b"start", "status", b"status", "title", b"title", "work_item_id", b"work_item_id", "work_item_type", b"work_item_type"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -1611,6 +1611,11 @@ class BoardEntry(betterproto2.Message):
     Whether it is private.
     """
 
+    has_ended: "bool" = betterproto2.field(11, betterproto2.TYPE_BOOL)
+    """
+    Whether it takes up no time: it was cancelled or completed, or nobody was there.
+    """
+
 
 default_message_pool.register_message("patchbay.v1", "BoardEntry", BoardEntry)
 

@@ -29,6 +29,7 @@ class Bar:
     name: str
     span: Span
     entry: Entry
+    has_ended: bool
     conflicts: list[str] = field(default_factory=list)
 
 
@@ -78,12 +79,13 @@ def _bars(
     """Bars belong to one row each: their conflicts are those of its user."""
     found: dict[str, list[Bar]] = {}
     for entry in entries:
-        if is_ended(entry.status) and not with_ended:
+        has_ended = is_ended(entry.status)
+        if has_ended and not with_ended:
             continue
         seen = entry.seen_by(viewer)
         for key, span in spans_of(entry, window.start, window.end):
             for user in entry.assignees:
-                found.setdefault(user, []).append(Bar(str(key), span, seen))
+                found.setdefault(user, []).append(Bar(str(key), span, seen, has_ended))
     return found
 
 
@@ -110,9 +112,7 @@ def _by_day(bars: Sequence[Bar], days: Sequence[Day]) -> Iterator[Sequence[Bar]]
 
 def _cell(day: Day, bars: Sequence[Bar]) -> Cell:
     parts = [
-        Span(max(bar.span.start, day.span.start), min(bar.span.end, day.span.end))
-        for bar in bars
-        if not is_ended(bar.entry.status)
+        Span(max(bar.span.start, day.span.start), min(bar.span.end, day.span.end)) for bar in bars if not bar.has_ended
     ]
     booked = sum((span.end - span.start for span in merged(parts)), timedelta(0))
     return Cell(day, list(bars), booked)
@@ -122,7 +122,7 @@ def _mark_conflicts(bars: Sequence[Bar]) -> None:
     """Names overlaps on both sides. `bars` are by begin: those that go on when one begins all overlap it."""
     going_on: list[tuple[datetime, int]] = []
     for index, bar in enumerate(bars):
-        if is_ended(bar.entry.status):
+        if bar.has_ended:
             continue
         while going_on and going_on[0][0] <= bar.span.start:
             heappop(going_on)

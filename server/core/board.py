@@ -175,5 +175,5 @@ def _entry(bar: Bar) -> pb.BoardEntry:
 
 
 def _timestamp(at: datetime) -> Timestamp:
-    seconds, rest = divmod(at - _EPOCH, _SECOND)  # a board has thousands of them: FromDatetime takes five times as long
+    seconds, rest = divmod(at - _EPOCH, _SECOND)  # FromDatetime takes twice as long, and a board has thousands
     return Timestamp(seconds=seconds, nanos=rest.microseconds * 1000)

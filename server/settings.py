@@ -103,12 +103,19 @@ class Settings:
     def _problems_of_ports(self) -> list[str]:
         found = [] if self.listen.rpartition(":")[2].isdecimal() else ["`listen` must be host:port"]
         others = {"http_listen": self.http_listen, "bot_listen": self.bot_listen}
-        found += [
-            f"`{name}` must be host:port" for name, one in others.items() if one and not _HOST_PORT.fullmatch(one)
-        ]
-        if self.workers > 1 and any(one and one.endswith(":0") for one in (self.listen, *others.values())):
+        found += [f"`{name}` must be host:port" for name, one in others.items() if one and not _is_host_port(one)]
+        free = [one for one in self.ports if one.endswith(":0")]
+        if self.workers > 1 and free:
             found.append("several workers need a fixed port in `listen`, `http_listen` and `bot_listen`")
+        if not free and self.listen in others.values():
+            found.append("`listen` speaks gRPC: `http_listen` and `bot_listen` need another port")
         return found
+
+    @property
+    def ports(self) -> tuple[str, ...]:
+        """Where the server listens, each address once."""
+        wanted = (self.listen, self.http_listen, self.bot_listen)
+        return tuple(dict.fromkeys(one for one in wanted if one))
 
     @property
     def keep_payloads(self) -> timedelta:
@@ -140,6 +147,10 @@ class Settings:
                 values[one.name] = _read(one.name, one.default, text)
         values |= {name: value for name, value in overrides.items() if value is not None}
         return cls(**values)
+
+
+def _is_host_port(text: str) -> bool:
+    return _HOST_PORT.fullmatch(text) is not None and int(text.rpartition(":")[2]) < 1 << 16
 
 
 def _is_base(text: str) -> bool:

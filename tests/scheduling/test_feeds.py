@@ -19,6 +19,7 @@ from icalendar import Calendar
 from server.app import ServerHandle
 from server.core.api_keys import hash_secret
 from server.gen.patchbay.v1 import dispatch_pb2, identity_pb2
+from server.settings import SettingInvalid, Settings
 from server.store.embedded import EmbeddedPostgres
 from tests.scheduling.office import Office, opened
 from tests.scheduling.test_board import key_of
@@ -307,6 +308,28 @@ async def test_while_the_database_is_away_a_feed_is_503(
         assert (lost.status, lost.headers["retry-after"]) == (503, "60")
         await asyncio.to_thread(own_postgres.start)
         assert (await fetched(running.handle, path)).status == 200
+
+
+@pytest.mark.parametrize(
+    ("wrong", "named"),
+    [
+        ({"http_listen": "7780"}, "http_listen"),
+        ({"http_listen": "127.0.0.1:70000"}, "http_listen"),
+        ({"http_listen": "127.0.0.1:7700", "listen": "127.0.0.1:7700"}, "another port"),
+        ({"http_listen": "127.0.0.1:0", "workers": 2}, "fixed port"),
+        ({"public_url": "patchbay.example.com"}, "public_url"),
+        ({"public_url": "http://patchbay.example.com"}, "public_url"),
+        ({"public_url": "https://"}, "public_url"),
+        ({"public_url": "https://user:pass@patchbay.example.com"}, "public_url"),
+        ({"public_url": "https://patchbay.example.com/?a=b"}, "public_url"),
+        ({"public_url": "https://[patchbay"}, "public_url"),
+    ],
+)
+def test_settings_of_the_port_are_checked(wrong: dict[str, Any], named: str) -> None:
+    """What no port and no public address can be is refused by name; plain http is for this machine only."""
+    with pytest.raises(SettingInvalid, match=named):
+        Settings(**wrong)
+    assert Settings(public_url="http://127.0.0.1:7780").public_url == "http://127.0.0.1:7780"
 
 
 async def test_both_kinds_of_paths_can_share_a_port(lab: Lab, fresh: Fresh, tmp_path: Path) -> None:

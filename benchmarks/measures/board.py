@@ -22,7 +22,8 @@ _BOOK = """
     WITH made AS (
         INSERT INTO schedule_entries (tenant, title, status, work_item_type, scheduled_start, scheduled_end)
         SELECT $1, 'Visit ' || n, 'scheduled', 'ad_hoc', s, s + interval '150 min'
-        FROM generate_series(0, $4 - 1) n, LATERAL (SELECT $3::timestamptz + n / cardinality($2::uuid[]) * interval '3 h') t (s)
+        FROM generate_series(0, $4 - 1) n,
+            LATERAL (SELECT $3::timestamptz + n / cardinality($2::uuid[]) * interval '3 h') t (s)
         RETURNING entry_id, title
     )
     INSERT INTO schedule_entry_assignees (tenant, entry_id, user_id)

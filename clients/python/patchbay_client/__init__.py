@@ -16,8 +16,8 @@
 
 from patchbay_client.administration import NewApiKey
 from patchbay_client.aio import AsyncPatchbay
+from patchbay_client.boards import NewFeed
 from patchbay_client.client import Patchbay
-from patchbay_client.dispatching import NewFeed
 from patchbay_client.errors import (
     ActionFailed,
     AlreadyExists,

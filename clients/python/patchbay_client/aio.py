@@ -10,7 +10,7 @@ from typing import Any, Concatenate, ParamSpec, Self, TypeVar, cast
 import grpc
 import grpc.aio
 
-from patchbay_client import administration, calls, dispatching, executing, executions
+from patchbay_client import administration, boards, calls, executing, executions
 from patchbay_client.details import read_details
 from patchbay_client.errors import CallRefused, refusal
 from patchbay_client.gen.patchbay import v1
@@ -157,9 +157,9 @@ class AsyncTenants(_Part):
 class AsyncFeeds(_Part):
     """Calendar feeds of technicians."""
 
-    create = awaiting(dispatching.create_feed)
-    list = awaiting(dispatching.list_feeds)
-    revoke = awaiting(dispatching.revoke_feed)
+    create = awaiting(boards.create_feed)
+    list = awaiting(boards.list_feeds)
+    revoke = awaiting(boards.revoke_feed)
 
 
 class AsyncPatchbay:
@@ -201,7 +201,7 @@ class AsyncPatchbay:
     catalog = awaiting(administration.get_catalog)
     action = awaiting(administration.get_action)
     options = awaiting(administration.list_field_options)
-    board = awaiting(dispatching.get_board)
+    board = awaiting(boards.get_board)
 
     async def watch(
         self, *, tenant: str | None = None, resume_from: str = "", heartbeats: bool = False

@@ -9,7 +9,7 @@ from typing import Any, Concatenate, ParamSpec, Self, TypeVar, cast
 
 import grpc
 
-from patchbay_client import administration, calls, dispatching, executing, executions
+from patchbay_client import administration, boards, calls, executing, executions
 from patchbay_client.details import read_details
 from patchbay_client.errors import CallRefused, refusal
 from patchbay_client.gen.patchbay import v1
@@ -143,9 +143,9 @@ class Tenants(_Part):
 class Feeds(_Part):
     """Calendar feeds of technicians."""
 
-    create = blocking(dispatching.create_feed)
-    list = blocking(dispatching.list_feeds)
-    revoke = blocking(dispatching.revoke_feed)
+    create = blocking(boards.create_feed)
+    list = blocking(boards.list_feeds)
+    revoke = blocking(boards.revoke_feed)
 
 
 class Patchbay:
@@ -191,7 +191,7 @@ class Patchbay:
     catalog = blocking(administration.get_catalog)
     action = blocking(administration.get_action)
     options = blocking(administration.list_field_options)
-    board = blocking(dispatching.get_board)
+    board = blocking(boards.get_board)
 
     def watch(
         self, *, tenant: str | None = None, resume_from: str = "", heartbeats: bool = False

@@ -1,4 +1,4 @@
-"""Plans of the Dispatch service."""
+"""Plans of the Dispatch service: the board and calendar feeds."""
 
 import datetime as dt
 from collections.abc import Sequence

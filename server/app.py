@@ -4,9 +4,9 @@ import asyncio
 import contextlib
 import gc
 import signal
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import structlog
 import uvloop
@@ -15,9 +15,9 @@ from server import logs
 from server.composition import House, Register, all_modules, build, master_keys
 from server.core.administration import ensure_bootstrap_key
 from server.core.vault import RotatableSecrets, Rotation, rotate_secrets
-from server.edge.bot import BotDoor
+from server.edge.http import HttpDoor
 from server.edge.server import Door
-from server.services import bot_door, door
+from server.services import door, http_doors
 from server.settings import Settings
 from server.store.credentials import CredentialRows, SystemSecretRows, TokenSecrets
 from server.store.database import Database
@@ -34,15 +34,20 @@ _GARBAGE = 10_000
 
 @dataclass(slots=True)
 class ServerHandle:
-    """A running server. `target` is where it listens, `bot_target` where Teams reaches bots, if anywhere."""
+    """A running server.
+
+    Attributes:
+        target: Where the gRPC port listens.
+        http_targets: Where HTTP ports listen, by the setting that wanted them: `http_listen`, `bot_listen`.
+    """
 
     house: House
     door: Door
     target: str
     jobs: "asyncio.Task[None]"
     postgres: EmbeddedPostgres | None
-    bot: BotDoor | None = None
-    bot_target: str = ""
+    http: Sequence[HttpDoor] = ()
+    http_targets: Mapping[str, str] = field(default_factory=dict)
 
     async def stop(self) -> None:
         """Drains and closes: no new work, running executions finish or are handed over (rule 14)."""
@@ -50,8 +55,8 @@ class ServerHandle:
         house.executor.draining = True
         house.watches.drain()
         await self.door.drain()
-        if self.bot is not None:
-            await self.bot.stop()
+        for port in self.http:
+            await port.stop()
         await _drained(house)
         await self.door.stop()
         self.jobs.cancel()
@@ -79,15 +84,18 @@ async def start_server(settings: Settings, register: Register = all_modules) -> 
         _listen(house)
         await house.listener.start()
         opened = door(house)
-        bot, bot_target = bot_door(house), ""
-        if bot is not None:
-            bot_target = await bot.open(settings.bot_listen or "")
-            undo.push_async_callback(bot.stop)
+        http = http_doors(house)
+        opened_at: dict[str | None, str] = {}
+        for listen, port in http.items():
+            opened_at[listen] = await port.open(listen)
+            undo.push_async_callback(port.stop)
         target = await opened.open(settings.listen)
         jobs = asyncio.create_task(_run_jobs(house), name="upkeep")
         _log.info("serving", target=target, actions=len(list(house.registry.actions)))
         undo.pop_all()
-    return ServerHandle(house, opened, target, jobs, postgres, bot, bot_target)
+    wanted = {"http_listen": settings.http_listen, "bot_listen": settings.bot_listen}
+    targets = {name: opened_at[listen] for name, listen in wanted.items() if listen in opened_at}
+    return ServerHandle(house, opened, target, jobs, postgres, list(http.values()), targets)
 
 
 @asynccontextmanager

@@ -11,6 +11,7 @@ from uuid import uuid4
 
 from server import modules as builtin
 from server.core.availability import Availabilities
+from server.core.board import Boards
 from server.core.bot_inbound import BotInbound
 from server.core.bot_tokens import BotTokens
 from server.core.catalog import Catalog
@@ -18,6 +19,7 @@ from server.core.connection_tokens import ConnectionTokens
 from server.core.connections import Connections
 from server.core.directory import Directory
 from server.core.execution import Executor
+from server.core.feeds import Feeds
 from server.core.handling import Handling
 from server.core.identity import Authenticator
 from server.core.jwt import JwtSettings, JwtVerifier
@@ -46,12 +48,14 @@ from server.store.conversations import BotConnections, Conversations
 from server.store.credentials import SystemSecretRows
 from server.store.database import Database
 from server.store.directory import DirectoryRows
+from server.store.feeds import FeedRows
 from server.store.integrations import IntegrationRows
 from server.store.inventory import Assets
 from server.store.invocations import Invocations
 from server.store.listen import Listener
 from server.store.locks import Locks
 from server.store.schedule import Board
+from server.store.technicians import Technicians
 from server.store.tenants import Tenants as TenantStore
 from server.store.tokens import TokenRows
 from server.store.upkeep import Upkeep as UpkeepStore
@@ -164,6 +168,16 @@ class House:
     def pickers(self) -> Pickers:
         """Choices of input fields."""
         return Pickers(self.registry, self.executor)
+
+    @cached_property
+    def boards(self) -> Boards:
+        """Boards of technicians."""
+        return Boards(self.stores.schedule, Technicians(self.database))
+
+    @cached_property
+    def feeds(self) -> Feeds:
+        """Calendar feeds."""
+        return Feeds(FeedRows(self.database), self.stores.schedule)
 
     @cached_property
     def invocations(self) -> Invocations:

@@ -1,22 +1,26 @@
-"""The gRPC port of a house: which services it offers and what is noted of each call."""
+"""The ports of a house: which services and paths they offer, and what is noted of each call."""
 
 from datetime import UTC, datetime
 from types import ModuleType
 
 from google.protobuf.descriptor import ServiceDescriptor
+from starlette.routing import Route
 
 from server.composition import House
 from server.core.administration import Administration, default_permissions
-from server.edge.bot import BotDoor, BotReport
+from server.edge.board import BoardServicer
+from server.edge.bot import BotEndpoint, BotReport
 from server.edge.catalog import CatalogServicer
 from server.edge.connections import ConnectionsServicer
 from server.edge.direct import DirectHandlers
 from server.edge.directory import DirectoryServicer
 from server.edge.executor import ActionExecutorServicer
+from server.edge.feeds import FeedFiles, FeedsServicer
+from server.edge.http import HttpDoor
 from server.edge.identity import IdentityServicer
-from server.edge.rpc import Audit, CallInfo, Gatekeeper
+from server.edge.rpc import Audit, CallInfo, Gatekeeper, Parts
 from server.edge.server import Door
-from server.gen.patchbay.v1 import catalog_pb2, connections_pb2, directory_pb2, executor_pb2, identity_pb2
+from server.gen.patchbay.v1 import catalog_pb2, connections_pb2, directory_pb2, dispatch_pb2, executor_pb2, identity_pb2
 from server.store.audit import AuditEntry, AuditLog
 
 
@@ -51,14 +55,26 @@ def _servicers(house: House) -> dict[ServiceDescriptor, object]:
         _service(connections_pb2, "Connections"): ConnectionsServicer(house.connections, house.tenants),
         _service(directory_pb2, "Directory"): DirectoryServicer(house.directory, house.tenants),
         _service(identity_pb2, "Identity"): IdentityServicer(administration),
+        _service(dispatch_pb2, "Dispatch"): Parts(
+            BoardServicer(house.tenants, house.boards),
+            FeedsServicer(house.tenants, house.feeds, house.settings.public_url),
+        ),
     }
 
 
-def bot_door(house: House) -> BotDoor | None:
-    """Returns the port where Teams reaches bots; None when the settings want none."""
-    if not house.settings.bot_listen:
-        return None
+def http_doors(house: House) -> dict[str, HttpDoor]:
+    """Returns the HTTP ports that the settings want, by where they listen. One address may serve all paths."""
+    settings = house.settings
+    wanted: dict[str, list[Route]] = {}
+    if settings.bot_listen:
+        wanted.setdefault(settings.bot_listen, []).append(_bot_endpoint(house).route)
+    if settings.http_listen:
+        wanted.setdefault(settings.http_listen, []).append(FeedFiles(house.feeds).route)
+    shared = settings.workers > 1
+    return {listen: HttpDoor(routes, shared_port=shared) for listen, routes in wanted.items()}
 
+
+def _bot_endpoint(house: House) -> BotEndpoint:
     async def audit(report: BotReport) -> None:
         for tenant in report.tenants or ("",):
             await house.audit.add(
@@ -73,7 +89,7 @@ def bot_door(house: House) -> BotDoor | None:
                 )
             )
 
-    return BotDoor(house.bot_inbound, audit, shared_port=house.settings.workers > 1)
+    return BotEndpoint(house.bot_inbound, audit)
 
 
 def _auditor(log: AuditLog) -> Audit:

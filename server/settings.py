@@ -26,6 +26,9 @@ class Settings:
 
     Attributes:
         listen: `host:port` of the gRPC port; port 0 takes a free one.
+        http_listen: `host:port` of calendar feeds, without TLS; port 0 takes a free one. None: nowhere. May be the same
+            as `bot_listen`.
+        public_url: Where `http_listen` is reached from outside, for the addresses of feeds. None: only paths are told.
         bot_listen: `host:port` where Teams reaches the bots of connections, without TLS; port 0 takes a free one. None:
             nowhere.
         bot_identity_url: Simulated Bot Framework identity on this machine, in place of Microsoft's public one.
@@ -47,6 +50,8 @@ class Settings:
     """
 
     listen: str = "127.0.0.1:7700"
+    http_listen: str | None = None
+    public_url: str | None = None
     bot_listen: str | None = None
     bot_identity_url: str | None = None
     database_url: str | None = None
@@ -79,11 +84,9 @@ class Settings:
             raise SettingInvalid("; ".join(problems))
 
     def _problems(self) -> list[str]:
-        found = []
-        if not self.listen.rpartition(":")[2].isdecimal():
-            found.append("`listen` must be host:port")
-        if self.bot_listen and not _HOST_PORT.fullmatch(self.bot_listen):
-            found.append("`bot_listen` must be host:port")
+        found = self._problems_of_ports()
+        if self.public_url and not _is_base(self.public_url):
+            found.append("`public_url` must be an https address without query, such as https://patchbay.example.com")
         if self.bot_identity_url and not is_loopback_name(urlsplit(self.bot_identity_url).hostname or ""):
             found.append("`bot_identity_url` must be an address of this machine: it is for simulators only")
         if self.auth not in get_args(AuthMode):
@@ -95,9 +98,24 @@ class Settings:
             found.append("`jwt_issuer`, `jwt_audience` and `jwt_jwks_url` are needed together")
         if self.workers < 1:
             found.append("`workers` must be at least 1")
-        if self.workers > 1 and any(one and one.endswith(":0") for one in (self.listen, self.bot_listen)):
-            found.append("several workers need a fixed port in `listen` and `bot_listen`")
         return found
+
+    def _problems_of_ports(self) -> list[str]:
+        found = [] if self.listen.rpartition(":")[2].isdecimal() else ["`listen` must be host:port"]
+        others = {"http_listen": self.http_listen, "bot_listen": self.bot_listen}
+        found += [f"`{name}` must be host:port" for name, one in others.items() if one and not _is_host_port(one)]
+        free = [one for one in self.ports if one.endswith(":0")]
+        if self.workers > 1 and free:
+            found.append("several workers need a fixed port in `listen`, `http_listen` and `bot_listen`")
+        if not free and self.listen in others.values():
+            found.append("`listen` speaks gRPC: `http_listen` and `bot_listen` need another port")
+        return found
+
+    @property
+    def ports(self) -> tuple[str, ...]:
+        """Where the server listens, each address once."""
+        wanted = (self.listen, self.http_listen, self.bot_listen)
+        return tuple(dict.fromkeys(one for one in wanted if one))
 
     @property
     def keep_payloads(self) -> timedelta:
@@ -129,6 +147,21 @@ class Settings:
                 values[one.name] = _read(one.name, one.default, text)
         values |= {name: value for name, value in overrides.items() if value is not None}
         return cls(**values)
+
+
+def _is_host_port(text: str) -> bool:
+    return _HOST_PORT.fullmatch(text) is not None and int(text.rpartition(":")[2]) < 1 << 16
+
+
+def _is_base(text: str) -> bool:
+    """Says whether an address can stand before paths; plain http is for this machine only."""
+    try:
+        url = urlsplit(text)
+    except ValueError:
+        return False
+    if not url.hostname or url.query or url.fragment or url.username or "@" in url.netloc:
+        return False
+    return url.scheme == "https" or (url.scheme == "http" and is_loopback_name(url.hostname))
 
 
 def _read(name: str, default: object, text: str) -> object:

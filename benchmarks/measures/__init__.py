@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from benchmarks.figures import Figure
-from benchmarks.measures import calls, memory, palette, rows, scheduling, startup
+from benchmarks.measures import board, calls, memory, palette, rows, scheduling, startup
 from benchmarks.rounds import Plan
 from benchmarks.stage import Stage
 
@@ -36,6 +36,7 @@ ALL: Mapping[str, Measure] = {
     "replay": lambda stage, size: calls.replay(stage, size.plan),
     "read": lambda stage, size: calls.read(stage, size.plan),
     "booking": lambda stage, size: scheduling.booking(stage, size.plan),
+    "board": lambda stage, size: board.measure(stage, size.plan, min(10_000, size.rows // 2)),
     "rows": lambda stage, size: rows.measure(stage, size.plan, size.rows),
     "memory": lambda stage, size: memory.measure(stage, size.tenants),
     "startup": lambda stage, size: startup.measure(stage, size.starts),

@@ -10,7 +10,7 @@ from typing import Annotated, Any, cast
 import typer
 from patchbay_client import PatchbayError
 
-from server.cli import actions, connections, directory, executions, identity, local, operating
+from server.cli import actions, board, connections, directory, executions, identity, local, operating
 from server.cli.environment import Given, with_shared_options
 from server.cli.exits import ExitCode, code_for, help_text
 from server.cli.explaining import explained
@@ -29,11 +29,12 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     add_completion=False,
 )
-for part in (local, operating, actions):
+for part in (local, operating, actions, board):
     part.add_to(app)
 app.add_typer(executions.app, name="executions")
 app.add_typer(connections.app, name="connections")
 app.add_typer(directory.app, name="directory")
+app.add_typer(board.feeds, name="feeds")
 app.add_typer(identity.keys, name="keys")
 app.add_typer(identity.tenants, name="tenants")
 app.add_typer(operating.secrets, name="secrets")

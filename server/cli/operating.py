@@ -60,6 +60,10 @@ def serve(
     data_dir: DataOption = None,
     workers: Annotated[int | None, typer.Option("--workers", min=1, help="Processes on the port.")] = None,
     reflection: Annotated[bool | None, typer.Option(help="Offers reflection, for grpcurl.")] = None,
+    http_port: Annotated[
+        int | None,
+        typer.Option("--http-port", min=0, max=65535, help="Loopback port of calendar feeds; behind TLS."),
+    ] = None,
     bot_port: Annotated[
         int | None,
         typer.Option("--bot-port", min=0, max=65535, help="Loopback port where Teams reaches the bots; behind TLS."),
@@ -76,6 +80,7 @@ def serve(
         data_dir=data_dir,
         workers=workers,
         reflection=reflection,
+        http_listen=None if http_port is None else f"127.0.0.1:{http_port}",
         bot_listen=None if bot_port is None else f"127.0.0.1:{bot_port}",
     )
     _ended(part_of_server("server.app", "serve"), settings)

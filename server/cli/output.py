@@ -13,6 +13,7 @@ from typing import Any
 from rich.console import Console
 from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 from rich.table import Table
+from rich.text import Text
 
 _CONTROL = {code: f"\\x{code:02x}" for code in (*range(9), *range(11, 32), *range(127, 160))}
 
@@ -50,6 +51,15 @@ class Output:
     def line(self, text: str = "", style: str | None = None) -> None:
         """Writes one line for people to standard output."""
         self._answers.print(plain(text), style=style)
+
+    @property
+    def width(self) -> int:
+        """Columns that standard output has."""
+        return self._answers.width
+
+    def pieces(self, pieces: Iterable[tuple[str, str]]) -> None:
+        """Writes one line for people to standard output: texts, each with its style."""
+        self._answers.print(Text.assemble(*((plain(text), style) for text, style in pieces)))
 
     def json(self, value: Any) -> None:
         """Writes JSON for people to standard output."""

@@ -40,12 +40,15 @@ _TOUCHES: Final = """(
     (NOT e.is_recurring AND e.scheduled_start < $4 AND e.scheduled_end > $3)
     OR (e.is_recurring AND e.scheduled_start < $4 AND (e.recurs_until IS NULL OR e.recurs_until > $3))
 )"""
-_BOOKED: Final = f"""
-    SELECT {ENTRY_COLUMNS} FROM schedule_entries e
+BOOKED: Final = f"""
+    FROM schedule_entries e
     WHERE e.tenant = $1 AND {_TOUCHES} AND EXISTS (
         SELECT FROM schedule_entry_assignees b
         WHERE b.tenant = e.tenant AND b.entry_id = e.entry_id AND b.user_id = ANY ($2::uuid[]))
 """
+"""Of a tenant, users, begin and end of a span."""
+
+_BOOKED: Final = f"SELECT {ENTRY_COLUMNS} {BOOKED}"
 _SEARCH: Final = f"""
     SELECT {ENTRY_COLUMNS} FROM schedule_entries e
     WHERE e.tenant = $1

@@ -21,6 +21,7 @@ ENTRY_COLUMNS: Final = """
 
 def entry_of(row: Mapping[str, Any]) -> Entry:
     """Returns an entry of a row with `ENTRY_COLUMNS`."""
+    pattern = row["recurrence_pattern"]
     return Entry(
         id=row["entry_id"],
         title=row["title"],
@@ -31,10 +32,10 @@ def entry_of(row: Mapping[str, Any]) -> Entry:
         work_item_type=row["work_item_type"],
         work_item_id=row["work_item_id"],
         notes=row["notes"],
-        recurrence=_recurrence(row["entry_id"], json.loads(row["recurrence_pattern"] or "null")),
+        recurrence=_recurrence(row["entry_id"], pattern and json.loads(pattern)),
         original_id=row["original_entry_id"],
         is_private=row["is_private"],
-        timezone=known_zone(row["timezone"]),
+        timezone=row["timezone"] and known_zone(row["timezone"]),
         sequence=row["sequence"],
     )
 

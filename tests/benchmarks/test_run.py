@@ -53,7 +53,7 @@ def test_the_program_measures_prints_and_keeps(
     assert "stale figures" not in text
 
 
-@pytest.mark.parametrize("name", ["execute", "two-step", "replay", "read", "rows", "startup"])
+@pytest.mark.parametrize("name", ["execute", "two-step", "replay", "read", "board", "rows", "startup"])
 def test_every_other_measurement_runs(stage: Stage, name: str) -> None:
     """Each measurement starts its parties, makes its calls, and checks that they did what they should."""
     figures = ALL[name](stage, TINY)

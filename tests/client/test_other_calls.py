@@ -7,7 +7,7 @@ import pytest
 from patchbay_client import errors
 from patchbay_client.gen.patchbay import v1
 
-from server.gen.patchbay.v1 import catalog_pb2, connections_pb2, directory_pb2, failure_pb2, identity_pb2
+from server.gen.patchbay.v1 import catalog_pb2, connections_pb2, directory_pb2, dispatch_pb2, failure_pb2, identity_pb2
 from server.gen.patchbay.v1 import executor_pb2 as pb
 from tests.client.playing import stage
 
@@ -281,3 +281,50 @@ def test_watch_gives_up() -> None:
         with pytest.raises(errors.Unavailable):
             result.result()
     assert played.clock.pauses == pytest.approx([0.1, 0.2, 0.4])
+
+
+def test_board() -> None:
+    """A board is asked for by its first day; days, users and pages go along."""
+    with stage(tenant="acme") as played:
+        result = played.call(
+            played.client.board, dt.date(2027, 3, 1), days=7, timezone="Europe/Vienna", users=[ID], page_token="t"
+        )
+        received = played.take("Dispatch/GetBoard")
+        asked = received.request
+        assert (asked.tenant, asked.first_day, asked.days, asked.timezone) == ("acme", "2027-03-01", 7, "Europe/Vienna")
+        assert (list(asked.user_ids), asked.page_token) == ([ID], "t")
+        received.answer(dispatch_pb2.GetBoardResponse(days=7, next_page_token="u"))
+        assert result.result().next_page_token == "u"
+
+
+def test_a_new_feed_keeps_its_address_out_of_texts() -> None:
+    """The address is in `path` and `url`, not in the object's text; making a feed is not repeated by itself."""
+    with stage(tenant="acme") as played:
+        result = played.call(played.client.feeds.create, ID, label="Phone")
+        received = played.take("Dispatch/CreateFeed")
+        assert (received.request.user_id, received.request.label) == (ID, "Phone")
+        told = dispatch_pb2.CreateFeedResponse(feed=dispatch_pb2.Feed(id=ID), path="/feeds/secret.ics", url="https://s")
+        received.answer(told)
+        made = result.result()
+    assert (made.path, made.url, made.feed.id) == ("/feeds/secret.ics", "https://s", ID)
+    assert "secret" not in repr(made)
+    with stage() as played:
+        result = played.call(played.client.feeds.create, ID)
+        played.take("Dispatch/CreateFeed").refuse(CODE.UNAVAILABLE, "gone")
+        with pytest.raises(errors.Unavailable):
+            result.result()
+
+
+def test_feeds_are_listed_and_revoked() -> None:
+    """Lists can be of one technician; revoking returns the feed as it is then."""
+    with stage() as played:
+        result = played.call(played.client.feeds.list, user=ID)
+        received = played.take("Dispatch/ListFeeds")
+        assert received.request.user_id == ID
+        received.answer(dispatch_pb2.ListFeedsResponse(feeds=[dispatch_pb2.Feed(id="f")]))
+        assert [feed.id for feed in result.result()] == ["f"]
+        result = played.call(played.client.feeds.revoke, ID)
+        received = played.take("Dispatch/RevokeFeed")
+        assert received.request.feed_id == ID
+        received.answer(dispatch_pb2.RevokeFeedResponse(feed=dispatch_pb2.Feed(id="f")))
+        assert result.result().id == "f"

@@ -41,7 +41,7 @@ class Stage:
     @property
     def bot_url(self) -> str:
         """Where the endpoint is."""
-        return f"http://{self.handle.bot_target}/api/messages"
+        return f"http://{self.handle.http_targets['bot_listen']}/api/messages"
 
     async def tenant(self, slug: str, *, directory: str = TENANT, **settings: str) -> str:
         """A tenant with an active connection to Teams, as its settings are stored."""
@@ -78,7 +78,7 @@ class Stage:
         return await asyncio.to_thread(self._post, body, method, path, headers)
 
     def _post(self, body: bytes, method: str, path: str, headers: dict[str, str]) -> int:
-        host, _, port = self.handle.bot_target.rpartition(":")
+        host, _, port = self.handle.http_targets["bot_listen"].rpartition(":")
         connection = http.client.HTTPConnection(host, int(port), timeout=20)
         try:
             connection.request(method, path, body, headers)
@@ -314,4 +314,4 @@ async def test_without_the_setting_there_is_no_endpoint(fresh: Fresh, tmp_path: 
     """A server listens for bots only where it is told to."""
     settings = Settings(listen="127.0.0.1:0", database_url=fresh.dsn, data_dir=tmp_path)
     async with running_server(settings) as handle:
-        assert (handle.bot, handle.bot_target) == (None, "")
+        assert (handle.http, handle.http_targets) == ([], {})

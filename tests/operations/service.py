@@ -26,6 +26,7 @@ class Apart(Caller):
     """A caller on a connection of its own; gRPC otherwise shares one between channels to the same address."""
 
     def __init__(self, target: str, api_key: str = "") -> None:
+        self.target = target
         self.channel = grpc.aio.insecure_channel(target, options=[("grpc.use_local_subchannel_pool", 1)])
         self.metadata = (("authorization", f"Bearer {api_key}"),) if api_key else ()
 

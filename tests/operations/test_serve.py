@@ -79,12 +79,14 @@ def test_a_taken_port(folder: Path, workers: int) -> None:
             assert refused_start.postgres.pid is None
 
 
-def test_a_port_that_other_workers_share_is_taken(folder: Path) -> None:
-    """A second server with workers does not join the port of the first unseen."""
+@pytest.mark.parametrize("setting", ["listen", "http_listen"])
+def test_a_port_that_other_workers_share_is_taken(folder: Path, setting: str) -> None:
+    """A second server with workers does not join a port of the first unseen: half the calls would be lost to it."""
     address = f"127.0.0.1:{free_port()}"
-    with service(folder / "first", listen=address, workers=2) as first:
+    with service(folder / "first", **{"listen": f"127.0.0.1:{free_port()}", setting: address, "workers": 2}) as first:
         first.serving(2)
-        with service(folder / "second", listen=address, workers=2) as second:
+        wanted = {"listen": f"127.0.0.1:{free_port()}", setting: address, "workers": 2}
+        with service(folder / "second", **wanted) as second:
             assert second.process.wait(60) == 2
             assert f"cannot listen on {address}" in second.log.read_text()
         assert first.end() == 0

@@ -1,6 +1,7 @@
 """A tenant with technicians, a ticket and a board."""
 
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -10,7 +11,7 @@ import asyncpg
 from google.protobuf.json_format import MessageToDict
 
 from server.gen.patchbay.v1 import executor_pb2
-from tests.support.served import Caller
+from tests.support.served import TENANT, Caller
 
 MONDAY = datetime(2027, 3, 1, 9, 0, tzinfo=UTC)
 TICKET = str(UUID(int=0x71C7))
@@ -102,6 +103,20 @@ class Office:
             "SELECT type, subject::text, sequence FROM outbox_events ORDER BY sequence, created_at"
         )
         return [(row["type"], row["subject"], row["sequence"]) for row in rows]
+
+
+@asynccontextmanager
+async def opened(caller: Caller, dsn: str, slug: str = TENANT) -> AsyncIterator[Office]:
+    """Opens an office for a tenant that there is. `dsn`: that of the database's owner."""
+    owner = await asyncpg.connect(dsn)
+    try:
+        tenant = str(await owner.fetchval("SELECT tenant FROM tenants WHERE slug = $1", slug))
+        await owner.execute("SELECT set_config('patchbay.tenant', '*', false)")
+        made = Office(caller, owner, tenant)
+        await made.open_work()
+        yield made
+    finally:
+        await owner.close()
 
 
 def plain(execution: executor_pb2.Execution) -> dict[str, Any]:

@@ -32,7 +32,7 @@ from sandbox.tacticalrmm import create_app as create_tactical
 from server.app import ServerHandle, running_server
 from server.composition import all_modules
 from server.core.registry import Registry
-from server.gen.patchbay.v1 import catalog_pb2, connections_pb2, directory_pb2, executor_pb2, identity_pb2
+from server.gen.patchbay.v1 import catalog_pb2, connections_pb2, directory_pb2, dispatch_pb2, executor_pb2, identity_pb2
 from server.sdk import Registrar
 from server.settings import Settings
 from tests.support import lab as lab_module
@@ -43,6 +43,7 @@ from tests.support.postgres import Fresh
 SERVICES: dict[str, ServiceDescriptor] = {
     name: file.DESCRIPTOR.services_by_name[name]
     for file, name in (
+        (dispatch_pb2, "Dispatch"),
         (executor_pb2, "ActionExecutor"),
         (catalog_pb2, "Catalog"),
         (connections_pb2, "Connections"),
@@ -79,6 +80,7 @@ class Caller:
     """Calls our services by name over one channel: `await caller("ActionExecutor/GetExecution", request)`."""
 
     def __init__(self, target: str, api_key: str = "") -> None:
+        self.target = target
         self.channel = grpc.aio.insecure_channel(target)
         self.metadata = (("authorization", f"Bearer {api_key}"),) if api_key else ()
 

@@ -16,6 +16,7 @@
 
 from patchbay_client.administration import NewApiKey
 from patchbay_client.aio import AsyncPatchbay
+from patchbay_client.boards import NewFeed
 from patchbay_client.client import Patchbay
 from patchbay_client.errors import (
     ActionFailed,
@@ -59,6 +60,7 @@ __all__ = [
     "InvalidInput",
     "KeyReused",
     "NewApiKey",
+    "NewFeed",
     "NotFound",
     "OutcomeUnknown",
     "Overloaded",

@@ -10,7 +10,7 @@ from typing import Any, Concatenate, ParamSpec, Self, TypeVar, cast
 import grpc
 import grpc.aio
 
-from patchbay_client import administration, calls, directory, executing, executions
+from patchbay_client import administration, boards, calls, directory, executing, executions
 from patchbay_client.details import read_details
 from patchbay_client.errors import CallRefused, refusal
 from patchbay_client.gen.patchbay import v1
@@ -166,6 +166,14 @@ class AsyncTenants(_Part):
     list = awaiting(administration.list_tenants)
 
 
+class AsyncFeeds(_Part):
+    """Calendar feeds of technicians."""
+
+    create = awaiting(boards.create_feed)
+    list = awaiting(boards.list_feeds)
+    revoke = awaiting(boards.revoke_feed)
+
+
 class AsyncPatchbay:
     """A client whose calls are awaited. Belongs to the event loop that first uses it.
 
@@ -199,12 +207,14 @@ class AsyncPatchbay:
         self.directory = AsyncDirectory(self._runner)
         self.keys = AsyncKeys(self._runner)
         self.tenants = AsyncTenants(self._runner)
+        self.feeds = AsyncFeeds(self._runner)
 
     execute = awaiting(executing.execute)
     validate = awaiting(executions.validate)
     catalog = awaiting(administration.get_catalog)
     action = awaiting(administration.get_action)
     options = awaiting(administration.list_field_options)
+    board = awaiting(boards.get_board)
 
     async def watch(
         self, *, tenant: str | None = None, resume_from: str = "", heartbeats: bool = False

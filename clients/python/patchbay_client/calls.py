@@ -92,6 +92,18 @@ CREATE_API_KEY = Method(
 LIST_API_KEYS = Method("/patchbay.v1.Identity/ListApiKeys", v1.ListApiKeysRequest, v1.ListApiKeysResponse)
 REVOKE_API_KEY = Method("/patchbay.v1.Identity/RevokeApiKey", v1.RevokeApiKeyRequest, v1.RevokeApiKeyResponse)
 
+GET_BOARD = Method("/patchbay.v1.Dispatch/GetBoard", v1.GetBoardRequest, v1.GetBoardResponse)
+GET_SYNC = Method("/patchbay.v1.Dispatch/GetSync", v1.GetSyncRequest, v1.GetSyncResponse)
+LIST_DEAD_LETTERS = Method(
+    "/patchbay.v1.Dispatch/ListDeadLetters", v1.ListDeadLettersRequest, v1.ListDeadLettersResponse
+)
+RETRY_DEAD_LETTER = Method(
+    "/patchbay.v1.Dispatch/RetryDeadLetter", v1.RetryDeadLetterRequest, v1.RetryDeadLetterResponse
+)
+CREATE_FEED = Method("/patchbay.v1.Dispatch/CreateFeed", v1.CreateFeedRequest, v1.CreateFeedResponse, repeatable=False)
+LIST_FEEDS = Method("/patchbay.v1.Dispatch/ListFeeds", v1.ListFeedsRequest, v1.ListFeedsResponse)
+REVOKE_FEED = Method("/patchbay.v1.Dispatch/RevokeFeed", v1.RevokeFeedRequest, v1.RevokeFeedResponse)
+
 METHODS: tuple[Method[Message, Message], ...] = tuple(
     value for value in tuple(globals().values()) if isinstance(value, Method)
 )

@@ -9,7 +9,7 @@ from typing import Any, Concatenate, ParamSpec, Self, TypeVar, cast
 
 import grpc
 
-from patchbay_client import administration, calls, directory, executing, executions
+from patchbay_client import administration, boards, calls, directory, executing, executions
 from patchbay_client.details import read_details
 from patchbay_client.errors import CallRefused, refusal
 from patchbay_client.gen.patchbay import v1
@@ -152,6 +152,14 @@ class Tenants(_Part):
     list = blocking(administration.list_tenants)
 
 
+class Feeds(_Part):
+    """Calendar feeds of technicians."""
+
+    create = blocking(boards.create_feed)
+    list = blocking(boards.list_feeds)
+    revoke = blocking(boards.revoke_feed)
+
+
 class Patchbay:
     """A client whose calls block. Safe to share between threads.
 
@@ -189,12 +197,14 @@ class Patchbay:
         self.directory = Directory(self._runner)
         self.keys = Keys(self._runner)
         self.tenants = Tenants(self._runner)
+        self.feeds = Feeds(self._runner)
 
     execute = blocking(executing.execute)
     validate = blocking(executions.validate)
     catalog = blocking(administration.get_catalog)
     action = blocking(administration.get_action)
     options = blocking(administration.list_field_options)
+    board = blocking(boards.get_board)
 
     def watch(
         self, *, tenant: str | None = None, resume_from: str = "", heartbeats: bool = False

@@ -9,14 +9,21 @@ from server.sdk.schedule.recurrence import Recurrence
 BUSY: Final = "Busy"
 """What others see as the title of a private entry."""
 
-_ENDED: Final = frozenset({"cancelled", "canceled", "cancel", "completed", "complete", "done"})
+_CANCELLED: Final = frozenset({"cancelled", "canceled", "cancel"})
+_COMPLETED: Final = frozenset({"completed", "complete", "done"})
 _NO_SHOW: Final = frozenset({"no_show", "no-show", "noshow", "no show"})
+_ENDED: Final = _CANCELLED | _COMPLETED | _NO_SHOW
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 def is_ended(status: str | None) -> bool:
     """Says whether entries of a status take up no time: cancelled, completed, nobody there."""
-    return (status or "").strip().lower() in _ENDED | _NO_SHOW
+    return (status or "").strip().lower() in _ENDED
+
+
+def is_cancelled(status: str | None) -> bool:
+    """Says whether entries of a status do not take place."""
+    return (status or "").strip().lower() in _CANCELLED
 
 
 @dataclass(frozen=True, slots=True)

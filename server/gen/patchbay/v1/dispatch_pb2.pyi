@@ -39,7 +39,7 @@ class GetBoardRequest(_message.Message):
     tenant: _builtins.str
     """Id or slug of the tenant. Empty: the caller's only one."""
     first_day: _builtins.str
-    """First day, `2027-03-01`. Empty: today in the board's time zone."""
+    """First day, `2027-03-01`, from 1970 to 2999. Empty: today in the board's time zone."""
     days: _builtins.int
     """How many days, 1 to 31. 0: one."""
     timezone: _builtins.str
@@ -51,12 +51,12 @@ class GetBoardRequest(_message.Message):
     nobody's private details are shown.
     """
     page_size: _builtins.int
-    """Most technicians in the answer, 1 to 500. 0: 200."""
+    """Most technicians in the answer, 1 to 500. 0: 200. It has fewer when it would be larger than 3 MiB."""
     page_token: _builtins.str
     """From the answer before. Empty: the first page."""
     @_builtins.property
     def user_ids(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
-        """Ids (UUID) of the technicians. Empty: all who are active."""
+        """Ids (UUID) of the technicians, whether active or not. Empty: all who are active."""
 
     def __init__(
         self,
@@ -217,6 +217,7 @@ class BoardEntry(_message.Message):
     CONFLICTS_WITH_FIELD_NUMBER: _builtins.int
     IS_RECURRING_FIELD_NUMBER: _builtins.int
     IS_PRIVATE_FIELD_NUMBER: _builtins.int
+    HAS_ENDED_FIELD_NUMBER: _builtins.int
     entry_id: _builtins.str
     """Id of the entry or of its occurrence."""
     title: _builtins.str
@@ -231,6 +232,8 @@ class BoardEntry(_message.Message):
     """Whether it repeats."""
     is_private: _builtins.bool
     """Whether it is private."""
+    has_ended: _builtins.bool
+    """Whether it takes up no time: it was cancelled or completed, or nobody was there."""
     @_builtins.property
     def start(self) -> _timestamp_pb2.Timestamp:
         """Begin, maybe on an earlier day."""
@@ -241,7 +244,9 @@ class BoardEntry(_message.Message):
 
     @_builtins.property
     def conflicts_with(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
-        """Ids of entries of the same technician that overlap this one."""
+        """Ids of what overlaps this one for the same technician within the days of the board; at most 50 of them. What was
+        cancelled or completed overlaps nothing.
+        """
 
     def __init__(
         self,
@@ -256,10 +261,11 @@ class BoardEntry(_message.Message):
         conflicts_with: _abc.Iterable[_builtins.str] | None = ...,
         is_recurring: _builtins.bool = ...,
         is_private: _builtins.bool = ...,
+        has_ended: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["end", b"end", "start", b"start"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["conflicts_with", b"conflicts_with", "end", b"end", "entry_id", b"entry_id", "is_private", b"is_private", "is_recurring", b"is_recurring", "start", b"start", "status", b"status", "title", b"title", "work_item_id", b"work_item_id", "work_item_type", b"work_item_type"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["conflicts_with", b"conflicts_with", "end", b"end", "entry_id", b"entry_id", "has_ended", b"has_ended", "is_private", b"is_private", "is_recurring", b"is_recurring", "start", b"start", "status", b"status", "title", b"title", "work_item_id", b"work_item_id", "work_item_type", b"work_item_type"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -593,7 +599,7 @@ class CreateFeedRequest(_message.Message):
     tenant: _builtins.str
     """Id or slug of the tenant. Empty: the caller's only one."""
     user_id: _builtins.str
-    """Id (UUID) of the technician."""
+    """Id (UUID) of the technician, who must be active. While they are not, their feeds answer nothing."""
     label: _builtins.str
     """What it is for, such as the device. Empty: not said."""
     def __init__(

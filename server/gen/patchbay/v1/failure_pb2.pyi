@@ -204,6 +204,8 @@ class _RefusalReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Refusal
     """The tenant's directory has no such user."""
     REFUSAL_REASON_ACCOUNT_NOT_LINKED: _RefusalReason.ValueType  # 30
     """The user has no linked account, so no calendar can be written."""
+    REFUSAL_REASON_FEED_UNKNOWN: _RefusalReason.ValueType  # 33
+    """The tenant has no such calendar feed."""
 
 class RefusalReason(_RefusalReason, metaclass=_RefusalReasonEnumTypeWrapper):
     """Reasons why a call itself is not processed, in `google.rpc.ErrorInfo.reason` without the prefix, domain `patchbay`."""
@@ -270,6 +272,8 @@ REFUSAL_REASON_USER_UNKNOWN: RefusalReason.ValueType  # 29
 """The tenant's directory has no such user."""
 REFUSAL_REASON_ACCOUNT_NOT_LINKED: RefusalReason.ValueType  # 30
 """The user has no linked account, so no calendar can be written."""
+REFUSAL_REASON_FEED_UNKNOWN: RefusalReason.ValueType  # 33
+"""The tenant has no such calendar feed."""
 Global___RefusalReason: _TypeAlias = RefusalReason  # noqa: Y015
 
 class _FailureCategory:

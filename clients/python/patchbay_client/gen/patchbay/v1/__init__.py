@@ -844,6 +844,11 @@ class RefusalReason(betterproto2.Enum):
     The user has no linked account, so no calendar can be written.
     """
 
+    FEED_UNKNOWN = 33
+    """
+    The tenant has no such calendar feed.
+    """
+
     @classmethod
     def betterproto_value_to_renamed_proto_names(cls) -> dict[int, str]:
         return {
@@ -878,6 +883,7 @@ class RefusalReason(betterproto2.Enum):
             27: "REFUSAL_REASON_TENANT_EXISTS",
             29: "REFUSAL_REASON_USER_UNKNOWN",
             30: "REFUSAL_REASON_ACCOUNT_NOT_LINKED",
+            33: "REFUSAL_REASON_FEED_UNKNOWN",
         }
 
     @classmethod
@@ -914,6 +920,7 @@ class RefusalReason(betterproto2.Enum):
             "REFUSAL_REASON_TENANT_EXISTS": 27,
             "REFUSAL_REASON_USER_UNKNOWN": 29,
             "REFUSAL_REASON_ACCOUNT_NOT_LINKED": 30,
+            "REFUSAL_REASON_FEED_UNKNOWN": 33,
         }
 
 
@@ -1605,7 +1612,8 @@ class BoardEntry(betterproto2.Message):
 
     conflicts_with: "list[str]" = betterproto2.field(8, betterproto2.TYPE_STRING, repeated=True)
     """
-    Ids of entries of the same technician that overlap this one.
+    Ids of what overlaps this one for the same technician within the days of the board; at most 50 of them. What was
+    cancelled or completed overlaps nothing.
     """
 
     is_recurring: "bool" = betterproto2.field(9, betterproto2.TYPE_BOOL)
@@ -1616,6 +1624,11 @@ class BoardEntry(betterproto2.Message):
     is_private: "bool" = betterproto2.field(10, betterproto2.TYPE_BOOL)
     """
     Whether it is private.
+    """
+
+    has_ended: "bool" = betterproto2.field(11, betterproto2.TYPE_BOOL)
+    """
+    Whether it takes up no time: it was cancelled or completed, or nobody was there.
     """
 
 
@@ -2071,7 +2084,7 @@ class CreateFeedRequest(betterproto2.Message):
 
     user_id: "str" = betterproto2.field(2, betterproto2.TYPE_STRING)
     """
-    Id (UUID) of the technician.
+    Id (UUID) of the technician, who must be active. While they are not, their feeds answer nothing.
     """
 
     label: "str" = betterproto2.field(3, betterproto2.TYPE_STRING)
@@ -2952,7 +2965,7 @@ class GetBoardRequest(betterproto2.Message):
 
     first_day: "str" = betterproto2.field(2, betterproto2.TYPE_STRING)
     """
-    First day, `2027-03-01`. Empty: today in the board's time zone.
+    First day, `2027-03-01`, from 1970 to 2999. Empty: today in the board's time zone.
     """
 
     days: "int" = betterproto2.field(3, betterproto2.TYPE_INT32)
@@ -2967,7 +2980,7 @@ class GetBoardRequest(betterproto2.Message):
 
     user_ids: "list[str]" = betterproto2.field(5, betterproto2.TYPE_STRING, repeated=True)
     """
-    Ids (UUID) of the technicians. Empty: all who are active.
+    Ids (UUID) of the technicians, whether active or not. Empty: all who are active.
     """
 
     include_ended: "bool" = betterproto2.field(6, betterproto2.TYPE_BOOL)
@@ -2983,7 +2996,7 @@ class GetBoardRequest(betterproto2.Message):
 
     page_size: "int" = betterproto2.field(8, betterproto2.TYPE_INT32)
     """
-    Most technicians in the answer, 1 to 500. 0: 200.
+    Most technicians in the answer, 1 to 500. 0: 200. It has fewer when it would be larger than 3 MiB.
     """
 
     page_token: "str" = betterproto2.field(9, betterproto2.TYPE_STRING)

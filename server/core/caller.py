@@ -32,6 +32,11 @@ class Caller:
         if not self.may(permission):
             raise Refusal("PERMISSION_DENIED", f"The caller lacks the permission `{permission}`.")
 
+    def demand_read(self, permission: str) -> None:
+        """Raises Refusal PERMISSION_DENIED unless the permission, or its part `.read`, is granted."""
+        if not self.may(permission):
+            self.demand(f"{permission}.read")
+
     def may_name(self, tenant: str) -> bool:
         """Says whether the caller may act for a tenant, by id."""
         return self.tenants is None or tenant in self.tenants

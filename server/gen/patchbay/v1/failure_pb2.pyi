@@ -200,6 +200,10 @@ class _RefusalReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Refusal
     """The issuer of tokens cannot be asked for its keys, so no token can be checked."""
     REFUSAL_REASON_TENANT_EXISTS: _RefusalReason.ValueType  # 27
     """The tenant slug or id is taken by another tenant."""
+    REFUSAL_REASON_ENTRY_UNKNOWN: _RefusalReason.ValueType  # 31
+    """The tenant's board has no such entry."""
+    REFUSAL_REASON_DEAD_LETTER_UNKNOWN: _RefusalReason.ValueType  # 32
+    """No such event was given up for that consumer."""
 
 class RefusalReason(_RefusalReason, metaclass=_RefusalReasonEnumTypeWrapper):
     """Reasons why a call itself is not processed, in `google.rpc.ErrorInfo.reason` without the prefix, domain `patchbay`."""
@@ -262,6 +266,10 @@ REFUSAL_REASON_ISSUER_UNAVAILABLE: RefusalReason.ValueType  # 28
 """The issuer of tokens cannot be asked for its keys, so no token can be checked."""
 REFUSAL_REASON_TENANT_EXISTS: RefusalReason.ValueType  # 27
 """The tenant slug or id is taken by another tenant."""
+REFUSAL_REASON_ENTRY_UNKNOWN: RefusalReason.ValueType  # 31
+"""The tenant's board has no such entry."""
+REFUSAL_REASON_DEAD_LETTER_UNKNOWN: RefusalReason.ValueType  # 32
+"""No such event was given up for that consumer."""
 Global___RefusalReason: _TypeAlias = RefusalReason  # noqa: Y015
 
 class _FailureCategory:

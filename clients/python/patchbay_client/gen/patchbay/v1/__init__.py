@@ -834,6 +834,16 @@ class RefusalReason(betterproto2.Enum):
     The tenant slug or id is taken by another tenant.
     """
 
+    ENTRY_UNKNOWN = 31
+    """
+    The tenant's board has no such entry.
+    """
+
+    DEAD_LETTER_UNKNOWN = 32
+    """
+    No such event was given up for that consumer.
+    """
+
     @classmethod
     def betterproto_value_to_renamed_proto_names(cls) -> dict[int, str]:
         return {
@@ -866,6 +876,8 @@ class RefusalReason(betterproto2.Enum):
             26: "REFUSAL_REASON_INTERNAL",
             28: "REFUSAL_REASON_ISSUER_UNAVAILABLE",
             27: "REFUSAL_REASON_TENANT_EXISTS",
+            31: "REFUSAL_REASON_ENTRY_UNKNOWN",
+            32: "REFUSAL_REASON_DEAD_LETTER_UNKNOWN",
         }
 
     @classmethod
@@ -900,6 +912,8 @@ class RefusalReason(betterproto2.Enum):
             "REFUSAL_REASON_INTERNAL": 26,
             "REFUSAL_REASON_ISSUER_UNAVAILABLE": 28,
             "REFUSAL_REASON_TENANT_EXISTS": 27,
+            "REFUSAL_REASON_ENTRY_UNKNOWN": 31,
+            "REFUSAL_REASON_DEAD_LETTER_UNKNOWN": 32,
         }
 
 

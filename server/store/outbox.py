@@ -189,7 +189,7 @@ class Outbox:
     async def revive(self, tenant: str, event_id: str, consumer: str) -> DeliveryRecord | None:
         """Has a delivery that was given up tried from anew; one that is none any more is returned as it is."""
         sql = f"{_DELIVERIES} WHERE d.tenant = $1 AND d.event_id = $2 AND d.consumer = $3"
-        async with self._database.tenant(tenant) as connection:
+        async with self._database.tenant(tenant) as connection, connection.transaction():
             await connection.execute(_REVIVE, tenant, event_id, consumer)
             row = await connection.fetchrow(sql, tenant, event_id, consumer)
         return None if row is None else _record(row)

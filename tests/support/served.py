@@ -32,7 +32,7 @@ from sandbox.tacticalrmm import create_app as create_tactical
 from server.app import ServerHandle, running_server
 from server.composition import all_modules
 from server.core.registry import Registry
-from server.gen.patchbay.v1 import catalog_pb2, connections_pb2, executor_pb2, identity_pb2
+from server.gen.patchbay.v1 import catalog_pb2, connections_pb2, dispatch_pb2, executor_pb2, identity_pb2
 from server.sdk import Registrar
 from server.settings import Settings
 from tests.support import lab as lab_module
@@ -46,6 +46,7 @@ SERVICES: dict[str, ServiceDescriptor] = {
         (executor_pb2, "ActionExecutor"),
         (catalog_pb2, "Catalog"),
         (connections_pb2, "Connections"),
+        (dispatch_pb2, "Dispatch"),
         (identity_pb2, "Identity"),
     )
 }

@@ -17,6 +17,7 @@ from server.sdk.http import HttpResponse
 
 TEST_EVENT: Final = "patchbay.test"
 _PREFIX: Final = "whsec_"
+_UNSIGNED: Final = frozenset({401, 403})
 _SECRET_BYTES: Final = range(24, 65)
 
 
@@ -105,6 +106,8 @@ def _read_error(response: HttpResponse) -> ActionFailure:
         return ActionFailure(
             "VENDOR_ANSWER_INVALID", f"The receiver redirects ({status}).", retryable=True, remedy=remedy
         )
+    reason = "CREDENTIALS_REFUSED" if status in _UNSIGNED else "VENDOR_REJECTED_INPUT"
+    remedy = "Look at why the receiver refuses events, and whether it has the same signing secret."
     return ActionFailure(
-        "VENDOR_REJECTED_INPUT", f"The receiver refuses events ({status}).", retryable=True, retry_after=wait
+        reason, f"The receiver refuses events ({status}).", retryable=True, retry_after=wait, remedy=remedy
     )

@@ -14,7 +14,7 @@ from server.edge.direct import DirectHandlers
 from server.edge.dispatch import OutboxServicer
 from server.edge.executor import ActionExecutorServicer
 from server.edge.identity import IdentityServicer
-from server.edge.rpc import Audit, CallInfo, Gatekeeper
+from server.edge.rpc import Audit, CallInfo, Gatekeeper, Parts
 from server.edge.server import Door
 from server.gen.patchbay.v1 import catalog_pb2, connections_pb2, dispatch_pb2, executor_pb2, identity_pb2
 from server.store.audit import AuditEntry, AuditLog
@@ -49,7 +49,7 @@ def _servicers(house: House) -> dict[ServiceDescriptor, object]:
         ),
         _service(catalog_pb2, "Catalog"): CatalogServicer(house.tenants, house.catalog, house.pickers, house.watches),
         _service(connections_pb2, "Connections"): ConnectionsServicer(house.connections, house.tenants),
-        _service(dispatch_pb2, "Dispatch"): OutboxServicer(house.tenants, house.outbox),
+        _service(dispatch_pb2, "Dispatch"): Parts(OutboxServicer(house.tenants, house.outbox)),
         _service(identity_pb2, "Identity"): IdentityServicer(administration),
     }
 

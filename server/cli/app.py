@@ -10,7 +10,7 @@ from typing import Annotated, Any, cast
 import typer
 from patchbay_client import PatchbayError
 
-from server.cli import actions, connections, executions, identity, local, operating
+from server.cli import actions, connections, dispatching, executions, identity, local, operating
 from server.cli.environment import Given, with_shared_options
 from server.cli.exits import ExitCode, code_for, help_text
 from server.cli.explaining import explained
@@ -33,6 +33,7 @@ for part in (local, operating, actions):
     part.add_to(app)
 app.add_typer(executions.app, name="executions")
 app.add_typer(connections.app, name="connections")
+app.add_typer(dispatching.app, name="dispatch")
 app.add_typer(identity.keys, name="keys")
 app.add_typer(identity.tenants, name="tenants")
 app.add_typer(operating.secrets, name="secrets")

@@ -107,10 +107,24 @@ class Gatekeeper:
             await context.abort_with_status(status_of(error))
 
 
+class Parts:
+    """A servicer made of several, each with some of the methods."""
+
+    def __init__(self, *parts: object) -> None:
+        self._parts = parts
+
+    def __getattr__(self, name: str) -> Any:
+        """Returns the method of the part that has it; raises AttributeError."""
+        for part in self._parts:
+            if hasattr(part, name):
+                return getattr(part, name)
+        raise AttributeError(name)
+
+
 def handlers(service: ServiceDescriptor, servicer: object, gate: Gatekeeper) -> grpc.GenericRpcHandler:
-    """Returns the gRPC handlers of a service."""
-    served = [method for method in service.methods if hasattr(servicer, snake_case(method.name))]
-    methods = {method.name: _method(method, servicer, gate) for method in served}
+    """Returns the gRPC handlers of a service; rpcs without a method are UNIMPLEMENTED."""
+    answered = [method for method in service.methods if hasattr(servicer, snake_case(method.name))]
+    methods = {method.name: _method(method, servicer, gate) for method in answered}
     return grpc.method_handlers_generic_handler(service.full_name, methods)
 
 
@@ -220,4 +234,4 @@ def _bytes(answer: Message | bytes) -> bytes:
     return answer if isinstance(answer, bytes) else answer.SerializeToString()
 
 
-__all__: Sequence[str] = ["CallInfo", "Context", "Gatekeeper", "check", "handlers", "snake_case"]
+__all__: Sequence[str] = ["CallInfo", "Context", "Gatekeeper", "Parts", "check", "handlers", "snake_case"]

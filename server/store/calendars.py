@@ -30,11 +30,11 @@ _KEEP: Final = """
     WITH fine AS (
         UPDATE calendar_providers SET last_sync_at = now(), updated_at = now(), error_message = NULL,
             status = CASE status WHEN 'error' THEN 'connected' ELSE status END
-        WHERE tenant = $1 AND id = $4
+        WHERE tenant = $1 AND id = $4 AND $8 > 0
     )
     INSERT INTO calendar_event_mappings (tenant, schedule_entry_id, calendar_provider_id, external_event_id,
         account_id, calendar_id, sequence, sync_status)
-    SELECT $1, $3, $4, $5, $6, $7, $8, CASE WHEN $8 = 0 THEN 'pending' ELSE 'synced' END
+    SELECT $1, $3::uuid, $4::uuid, $5, $6, $7, $8::bigint, CASE WHEN $8 = 0 THEN 'pending' ELSE 'synced' END
     FROM calendar_providers WHERE tenant = $1 AND id = $4 AND provider_type = $2
     ON CONFLICT (tenant, schedule_entry_id, calendar_provider_id) DO UPDATE SET
         external_event_id = excluded.external_event_id, account_id = excluded.account_id,

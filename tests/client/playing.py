@@ -19,11 +19,11 @@ from patchbay_client import Patchbay
 from patchbay_client.calls import METHODS
 from patchbay_client.plans import Session
 
-from server.gen.patchbay.v1 import catalog_pb2, connections_pb2, executor_pb2, identity_pb2
+from server.gen.patchbay.v1 import catalog_pb2, connections_pb2, dispatch_pb2, executor_pb2, identity_pb2
 
 SERVICES = {
     service.full_name: service
-    for file in (catalog_pb2, connections_pb2, executor_pb2, identity_pb2)
+    for file in (catalog_pb2, connections_pb2, dispatch_pb2, executor_pb2, identity_pb2)
     for service in file.DESCRIPTOR.services_by_name.values()
 }
 RESPONSES = {method.path: method.response for method in METHODS}

@@ -10,7 +10,7 @@ from typing import Any, Concatenate, ParamSpec, Self, TypeVar, cast
 import grpc
 import grpc.aio
 
-from patchbay_client import administration, calls, executing, executions
+from patchbay_client import administration, calls, dispatching, executing, executions
 from patchbay_client.details import read_details
 from patchbay_client.errors import CallRefused, refusal
 from patchbay_client.gen.patchbay import v1
@@ -139,6 +139,14 @@ class AsyncConnections(_Part):
     disconnect = awaiting(administration.disconnect)
 
 
+class AsyncDispatch(_Part):
+    """What became of the events of schedule entries."""
+
+    sync = awaiting(dispatching.get_sync)
+    dead_letters = awaiting(dispatching.list_dead_letters)
+    retry = awaiting(dispatching.retry_dead_letter)
+
+
 class AsyncKeys(_Part):
     """API keys."""
 
@@ -184,6 +192,7 @@ class AsyncPatchbay:
         self._runner = AsyncRunner(lambda: _open(target, tls_for(target, tls), options), session, metadata_for(api_key))
         self.executions = AsyncExecutions(self._runner)
         self.connections = AsyncConnections(self._runner)
+        self.dispatch = AsyncDispatch(self._runner)
         self.keys = AsyncKeys(self._runner)
         self.tenants = AsyncTenants(self._runner)
 

@@ -74,6 +74,18 @@ LIST_CONNECTIONS = Method(
     "/patchbay.v1.Connections/ListConnections", v1.ListConnectionsRequest, v1.ListConnectionsResponse
 )
 
+GET_BOARD = Method("/patchbay.v1.Dispatch/GetBoard", v1.GetBoardRequest, v1.GetBoardResponse)
+GET_SYNC = Method("/patchbay.v1.Dispatch/GetSync", v1.GetSyncRequest, v1.GetSyncResponse)
+LIST_DEAD_LETTERS = Method(
+    "/patchbay.v1.Dispatch/ListDeadLetters", v1.ListDeadLettersRequest, v1.ListDeadLettersResponse
+)
+RETRY_DEAD_LETTER = Method(
+    "/patchbay.v1.Dispatch/RetryDeadLetter", v1.RetryDeadLetterRequest, v1.RetryDeadLetterResponse
+)
+CREATE_FEED = Method("/patchbay.v1.Dispatch/CreateFeed", v1.CreateFeedRequest, v1.CreateFeedResponse, repeatable=False)
+LIST_FEEDS = Method("/patchbay.v1.Dispatch/ListFeeds", v1.ListFeedsRequest, v1.ListFeedsResponse)
+REVOKE_FEED = Method("/patchbay.v1.Dispatch/RevokeFeed", v1.RevokeFeedRequest, v1.RevokeFeedResponse)
+
 CREATE_TENANT = Method("/patchbay.v1.Identity/CreateTenant", v1.CreateTenantRequest, v1.CreateTenantResponse)
 LIST_TENANTS = Method("/patchbay.v1.Identity/ListTenants", v1.ListTenantsRequest, v1.ListTenantsResponse)
 CREATE_API_KEY = Method(

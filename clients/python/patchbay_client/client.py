@@ -9,7 +9,7 @@ from typing import Any, Concatenate, ParamSpec, Self, TypeVar, cast
 
 import grpc
 
-from patchbay_client import administration, calls, executing, executions
+from patchbay_client import administration, calls, dispatching, executing, executions
 from patchbay_client.details import read_details
 from patchbay_client.errors import CallRefused, refusal
 from patchbay_client.gen.patchbay import v1
@@ -125,6 +125,14 @@ class Connections(_Part):
     disconnect = blocking(administration.disconnect)
 
 
+class Dispatch(_Part):
+    """What became of the events of schedule entries."""
+
+    sync = blocking(dispatching.get_sync)
+    dead_letters = blocking(dispatching.list_dead_letters)
+    retry = blocking(dispatching.retry_dead_letter)
+
+
 class Keys(_Part):
     """API keys."""
 
@@ -174,6 +182,7 @@ class Patchbay:
         self._runner = Runner(channel, session, metadata_for(api_key))
         self.executions = Executions(self._runner)
         self.connections = Connections(self._runner)
+        self.dispatch = Dispatch(self._runner)
         self.keys = Keys(self._runner)
         self.tenants = Tenants(self._runner)
 

@@ -12,7 +12,7 @@ import pytest
 from google.rpc import error_details_pb2
 
 from server.cli.exits import ExitCode
-from server.gen.patchbay.v1 import catalog_pb2, connections_pb2, dispatch_pb2, failure_pb2, identity_pb2, options_pb2
+from server.gen.patchbay.v1 import catalog_pb2, connections_pb2, failure_pb2, identity_pb2, options_pb2
 from server.gen.patchbay.v1 import executor_pb2 as pb
 from tests.cli.peer import ID, Refuses, execution
 from tests.client.playing import because
@@ -340,26 +340,6 @@ def test_keys(peer, patchbay) -> None:
     assert patchbay("keys", "create", "ci", "--json").json["secret"] == "pb_s"
     assert "active" in patchbay("keys", "list").out
     assert patchbay("keys", "revoke", "k1").code == 0
-
-
-def test_dispatch(peer, patchbay) -> None:
-    """Where events stand, those that were given up with the reason, and another try for one."""
-    failure = failure_pb2.Failure(reason="NOT_FOUND", message="It is gone.")
-    dead = dispatch_pb2.EventDelivery(event_id="e1", sequence=1, consumer="webhook", state="dead", last_failure=failure)
-    shown = dispatch_pb2.CalendarEvent(user_id="u1", provider="microsoft", external_event_id="AAMk", sequence=1)
-    peer.tell("GetSync", dispatch_pb2.GetSyncResponse(sequence=2, deliveries=[dead], calendar_events=[shown]))
-    peer.tell("ListDeadLetters", dispatch_pb2.ListDeadLettersResponse(dead_letters=[dead]))
-    again = dispatch_pb2.EventDelivery(event_id="e1", consumer="webhook", state="pending")
-    peer.tell("RetryDeadLetter", dispatch_pb2.RetryDeadLetterResponse(delivery=again))
-    told = patchbay("dispatch", "sync", ID).out
-    assert "2 events" in told
-    assert "AAMk" in told
-    assert "NOT_FOUND" in patchbay("dispatch", "dead-letters", "--limit", "5").out
-    assert patchbay("dispatch", "dead-letters", "--json").json[0]["state"] == "dead"
-    assert patchbay("dispatch", "retry", "e1", "webhook").out == "event e1 for webhook: pending\n"
-    assert [one.limit for one in peer.asked("ListDeadLetters")] == [5, 100]
-    [request] = peer.asked("RetryDeadLetter")
-    assert (request.event_id, request.consumer) == ("e1", "webhook")
 
 
 def test_tenants(peer, patchbay) -> None:

@@ -39,8 +39,10 @@ async def test_two_replicas_deliver_each_event_once_in_order(
 async def test_a_replica_killed_between_delivery_and_record_loses_nothing(
     replicas: Replicas, fresh: Fresh, receiver_url: str
 ) -> None:
-    """The receiver has the event, the replica dies before it knows: another one tells the same id again, then the
-    entry's next event; other entries do not wait for it."""
+    """Another replica tells the same id again, then the entry's next event; other entries do not wait for it.
+
+    The receiver has the event, and the replica dies before it knows.
+    """
     first = replicas.start(**SHORT)
     caller = Caller(first.target)
     desk = await Desk.open(caller, fresh, receiver_url)

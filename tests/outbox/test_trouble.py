@@ -131,8 +131,7 @@ async def _leased(desk: Desk) -> int:
 
 
 async def test_deliveries_wait_for_a_connection_that_is_off(desk: Desk) -> None:
-    """While the connection is off nothing is tried or counted, and no new events are kept for it; after that what
-    waited arrives."""
+    """While it is off nothing is tried or counted, and no new events are kept for it; then what waited arrives."""
     desk.receiver.add_fault("status", status=503, headers={"retry-after": "3"})
     entry = await desk.book()
     await _first(desk, entry)

@@ -43,8 +43,8 @@ TAKE: Final = """
                 AND d.next_try_at <= now() AND (d.lease_until IS NULL OR d.lease_until <= now())
                 AND NOT EXISTS (
                     SELECT FROM outbox_deliveries o
-                    WHERE o.subject = d.subject AND o.integration_id = d.integration_id AND o.delivered_at IS NULL
-                        AND o.event_id <> d.event_id AND (o.sequence < d.sequence OR o.lease_until > now())
+                    WHERE o.subject = d.subject AND o.integration_id IS NOT DISTINCT FROM d.integration_id
+                        AND o.delivered_at IS NULL AND o.event_id <> d.event_id AND (o.sequence < d.sequence OR o.lease_until > now())
                     OFFSET 0)
             ORDER BY d.next_try_at LIMIT greatest(0, $3 - busy.places)
         ) d
@@ -66,7 +66,8 @@ TAKE: Final = """
         e.sequence, e.created_at, e.data
     FROM leased l JOIN outbox_events e USING (tenant, event_id)
 """
-# What the planner knows of a queue is mostly wrong: there was nothing pending when it looked. Indexes are always right.
+# What the planner knows of a queue is mostly wrong: there was nothing pending when it looked. Indexes are always right;
+# IS NOT DISTINCT FROM and OFFSET above leave it only the one by entry.
 BY_INDEX: Final = "; ".join(
     f"SET LOCAL enable_{way} = off" for way in ("seqscan", "bitmapscan", "hashjoin", "mergejoin")
 )

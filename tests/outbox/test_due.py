@@ -7,6 +7,16 @@ from server.sdk.failures import ActionFailure, OutcomeUnknown
 from server.store.database import Database
 from server.store.outbox import BY_INDEX, TAKE
 
+BACKLOG = """
+    INSERT INTO tenants SELECT gen_random_uuid(), 'acme';
+    INSERT INTO rmm_integrations (tenant, integration_id, provider, is_active, connected_at)
+        SELECT tenant, gen_random_uuid(), 'webhook', true, now() FROM tenants;
+    INSERT INTO outbox_events (tenant, type, subject, sequence, data)
+        SELECT tenant, 't', gen_random_uuid(), 1, '{}' FROM tenants, generate_series(1, 2000);
+    INSERT INTO outbox_deliveries (tenant, event_id, integration_id, consumer, subject, sequence)
+        SELECT tenant, event_id, integration_id, 'webhook', subject, 1
+        FROM outbox_events JOIN rmm_integrations USING (tenant)
+"""
 LOST = ActionFailure("VENDOR_UNAVAILABLE", "It is away.").failure
 
 
@@ -47,6 +57,8 @@ def test_what_cannot_go_better_is_not_tried_again(failure: ActionFailure, hopele
 @pytest.mark.anyio
 async def test_due_deliveries_are_found_by_indexes(database: Database) -> None:
     """Also where PostgreSQL knows nothing of the tables, no step reads a whole one of them."""
+    async with database.system() as connection:
+        await connection.execute(BACKLOG)
     async with database.system() as connection, connection.transaction():
         await connection.execute(BY_INDEX)
         rows = await connection.fetch(f"EXPLAIN {TAKE}", ["webhook"], 10, 4, 30.0)

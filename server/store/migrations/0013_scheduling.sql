@@ -197,7 +197,7 @@ CREATE INDEX outbox_deliveries_due ON outbox_deliveries (tenant, integration_id,
     WHERE delivered_at IS NULL;
 CREATE INDEX outbox_deliveries_leased ON outbox_deliveries (integration_id)
     WHERE delivered_at IS NULL AND lease_until IS NOT NULL;
-CREATE INDEX outbox_deliveries_in_order ON outbox_deliveries (subject, integration_id, sequence)
+CREATE INDEX outbox_deliveries_in_order ON outbox_deliveries (subject)
     WHERE delivered_at IS NULL;
 SELECT patchbay_isolate('outbox_deliveries');
 

@@ -44,7 +44,8 @@ TAKE: Final = """
                 AND NOT EXISTS (
                     SELECT FROM outbox_deliveries o
                     WHERE o.subject = d.subject AND o.integration_id IS NOT DISTINCT FROM d.integration_id
-                        AND o.delivered_at IS NULL AND o.event_id <> d.event_id AND (o.sequence < d.sequence OR o.lease_until > now())
+                        AND o.delivered_at IS NULL AND o.event_id <> d.event_id
+                        AND (o.sequence < d.sequence OR o.lease_until > now())
                     OFFSET 0)
             ORDER BY d.next_try_at LIMIT greatest(0, $3 - busy.places)
         ) d

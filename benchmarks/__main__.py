@@ -17,15 +17,15 @@ from benchmarks.rounds import Plan
 from benchmarks.stage import staged
 
 PAGE = ROOT / "docs" / "performance.md"
-_FULL = Size(Plan(rounds=9, seconds=1.5), tenants=10_000, rows=1_000_000, starts=5)
-_QUICK = Size(Plan(rounds=3, seconds=0.5), tenants=1_000, rows=20_000, starts=1)
+_FULL = Size(Plan(rounds=9, seconds=1.5), tenants=10_000, rows=1_000_000, starts=5, bookings=500)
+_QUICK = Size(Plan(rounds=3, seconds=0.5), tenants=1_000, rows=20_000, starts=1, bookings=50)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Runs the benchmarks; returns 0 whatever the numbers are: they are read, not enforced."""
     given = _parser().parse_args(arguments)
     size = _QUICK if given.quick else _FULL
-    size = Size(size.plan, size.tenants, given.rows or size.rows, size.starts)
+    size = Size(size.plan, size.tenants, given.rows or size.rows, size.starts, size.bookings)
     progress = Console(stderr=True)
     machine, figures = this_machine(), list[Figure]()
     with staged() as stage:

@@ -14,6 +14,7 @@ import uvloop
 from server import logs
 from server.composition import House, Register, all_modules, build, master_keys
 from server.core.administration import ensure_bootstrap_key
+from server.core.outbox import NOTIFY_CHANNEL as OUTBOX_CHANNEL
 from server.core.vault import RotatableSecrets, Rotation, rotate_secrets
 from server.edge.http import HttpDoor
 from server.edge.server import Door
@@ -57,7 +58,7 @@ class ServerHandle:
         await self.door.drain()
         for port in self.http:
             await port.stop()
-        await _drained(house)
+        await asyncio.gather(_drained(house), house.dispatcher.stop(house.settings.drain_seconds))
         await self.door.stop()
         self.jobs.cancel()
         with contextlib.suppress(asyncio.CancelledError):
@@ -181,11 +182,12 @@ def _listen(house: House) -> None:
     listener.on("patchbay_availability", availability, missed)
     listener.on("patchbay_api_keys", house.authenticator.forget)
     listener.on("patchbay_cancel", house.runner.cancel)
+    listener.on(OUTBOX_CHANNEL, house.dispatcher.wake, house.dispatcher.wake)
 
 
 async def _run_jobs(house: House) -> None:
     async with asyncio.TaskGroup() as group:
-        for job in house.upkeep.jobs():
+        for job in (*house.upkeep.jobs(), house.dispatcher.run()):
             group.create_task(_as_coroutine(job))
 
 

@@ -24,6 +24,7 @@ from server.core.handling import Handling
 from server.core.identity import Authenticator
 from server.core.jwt import JwtSettings, JwtVerifier
 from server.core.master_keys import MasterKeys
+from server.core.outbox import Dispatcher, DispatchSettings
 from server.core.pickers import Pickers
 from server.core.ports import Stores
 from server.core.preparation import Preparation
@@ -44,6 +45,7 @@ from server.store.api_keys import ApiKeyRows
 from server.store.audit import AuditLog
 from server.store.batch import Batcher
 from server.store.budgets import Budgets
+from server.store.calendars import Calendars
 from server.store.conversations import BotConnections, Conversations
 from server.store.credentials import SystemSecretRows
 from server.store.database import Database
@@ -54,6 +56,7 @@ from server.store.inventory import Assets
 from server.store.invocations import Invocations
 from server.store.listen import Listener
 from server.store.locks import Locks
+from server.store.outbox import Outbox
 from server.store.schedule import Board
 from server.store.technicians import Technicians
 from server.store.tenants import Tenants as TenantStore
@@ -272,7 +275,33 @@ class House:
             self.budgets,
             owner=self.owner,
             settings=_upkeep(self.settings),
-            prunings=(self._prune_audit, self.budgets.prune, self.locks.prune, partial(prune_alerts, self.database)),
+            prunings=(
+                self._prune_audit,
+                self.budgets.prune,
+                self.locks.prune,
+                partial(prune_alerts, self.database),
+                self.dispatcher.prune,
+            ),
+        )
+
+    @cached_property
+    def outbox(self) -> Outbox:
+        """Events and where they are to arrive."""
+        return Outbox(self.database)
+
+    @cached_property
+    def dispatcher(self) -> Dispatcher:
+        """Delivers events."""
+        settings = self.settings
+        return Dispatcher(
+            self.registry,
+            self.outbox,
+            self.connections,
+            self.stores,
+            partial(Calendars, self.database),
+            DispatchSettings(
+                try_seconds=settings.delivery_seconds, tries=settings.delivery_tries, keep=settings.keep_events
+            ),
         )
 
     async def _prune_audit(self) -> None:

@@ -14,6 +14,7 @@ from server.edge.catalog import CatalogServicer
 from server.edge.connections import ConnectionsServicer
 from server.edge.direct import DirectHandlers
 from server.edge.directory import DirectoryServicer
+from server.edge.dispatch import OutboxServicer
 from server.edge.executor import ActionExecutorServicer
 from server.edge.feeds import FeedFiles, FeedsServicer
 from server.edge.http import HttpDoor
@@ -58,6 +59,7 @@ def _servicers(house: House) -> dict[ServiceDescriptor, object]:
         _service(dispatch_pb2, "Dispatch"): Parts(
             BoardServicer(house.tenants, house.boards),
             FeedsServicer(house.tenants, house.feeds, house.settings.public_url),
+            OutboxServicer(house.tenants, house.outbox),
         ),
     }
 

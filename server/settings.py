@@ -2,6 +2,7 @@
 
 import os
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass, fields
 from datetime import timedelta
 from pathlib import Path
@@ -13,6 +14,7 @@ from server.errors import PatchbayError
 
 AuthMode = Literal["auto", "required"]
 LogFormat = Literal["json", "text"]
+_LONGEST_DELIVERY = 600.0
 _HOST_PORT = re.compile(r".+:[0-9]{1,5}")
 
 
@@ -45,7 +47,10 @@ class Settings:
         max_running: Calls worked on at the same time, per process.
         max_input_bytes, max_output_bytes: Limits of one payload.
         lease_seconds: After this time without a sign of life a replica's executions are taken over.
-        keep_payloads_days, keep_tombstones_days, keep_keyless_tombstones_days, keep_audit_days: Retention.
+        keep_payloads_days, keep_tombstones_days, keep_keyless_tombstones_days, keep_audit_days, keep_events_days:
+            Retention.
+        delivery_seconds: Time for one try to deliver an event of the board.
+        delivery_tries: After so many an event is given up; 100 take about a day.
         pool_size: Database connections per process.
     """
 
@@ -75,6 +80,9 @@ class Settings:
     keep_tombstones_days: float = 30.0
     keep_keyless_tombstones_days: float = 400.0
     keep_audit_days: float = 400.0
+    keep_events_days: float = 30.0
+    delivery_seconds: float = 30.0
+    delivery_tries: int = 100
     pool_size: int = 10
 
     def __post_init__(self) -> None:
@@ -98,7 +106,13 @@ class Settings:
             found.append("`jwt_issuer`, `jwt_audience` and `jwt_jwks_url` are needed together")
         if self.workers < 1:
             found.append("`workers` must be at least 1")
-        return found
+        return [*found, *self._delivery_problems()]
+
+    def _delivery_problems(self) -> Iterator[str]:
+        if self.delivery_tries < 1:
+            yield "`delivery_tries` must be at least 1"
+        if not 0 < self.delivery_seconds <= _LONGEST_DELIVERY:
+            yield f"`delivery_seconds` must be more than 0, at most {_LONGEST_DELIVERY:.0f}"
 
     def _problems_of_ports(self) -> list[str]:
         found = [] if self.listen.rpartition(":")[2].isdecimal() else ["`listen` must be host:port"]
@@ -136,6 +150,11 @@ class Settings:
     def keep_audit(self) -> timedelta:
         """How long audit rows are kept."""
         return timedelta(days=self.keep_audit_days)
+
+    @property
+    def keep_events(self) -> timedelta:
+        """How long events of the board are kept."""
+        return timedelta(days=self.keep_events_days)
 
     @classmethod
     def from_env(cls, **overrides: Any) -> Self:

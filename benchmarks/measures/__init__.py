@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from benchmarks.figures import Figure
-from benchmarks.measures import board, calls, memory, palette, rows, scheduling, startup
+from benchmarks.measures import board, calls, memory, outbox, palette, rows, scheduling, startup
 from benchmarks.rounds import Plan
 from benchmarks.stage import Stage
 
@@ -18,12 +18,14 @@ class Size:
         tenants: Tenants that ask for their catalog.
         rows: Rows of the large table.
         starts: Starts of the server.
+        bookings: Bookings whose events are followed to a receiver.
     """
 
     plan: Plan
     tenants: int
     rows: int
     starts: int
+    bookings: int
 
 
 Measure = Callable[[Stage, Size], Sequence[Figure]]
@@ -38,6 +40,7 @@ ALL: Mapping[str, Measure] = {
     "booking": lambda stage, size: scheduling.booking(stage, size.plan),
     "board": lambda stage, size: board.measure(stage, size.plan, min(10_000, size.rows // 2)),
     "rows": lambda stage, size: rows.measure(stage, size.plan, size.rows),
+    "outbox": lambda stage, size: outbox.measure(stage, size.bookings),
     "memory": lambda stage, size: memory.measure(stage, size.tenants),
     "startup": lambda stage, size: startup.measure(stage, size.starts),
 }

@@ -10,7 +10,7 @@ from typing import Annotated, Any, cast
 import typer
 from patchbay_client import PatchbayError
 
-from server.cli import actions, board, connections, directory, executions, identity, local, operating
+from server.cli import actions, board, connections, directory, dispatching, executions, identity, local, operating
 from server.cli.environment import Given, with_shared_options
 from server.cli.exits import ExitCode, code_for, help_text
 from server.cli.explaining import explained
@@ -35,6 +35,7 @@ app.add_typer(executions.app, name="executions")
 app.add_typer(connections.app, name="connections")
 app.add_typer(directory.app, name="directory")
 app.add_typer(board.feeds, name="feeds")
+app.add_typer(dispatching.app, name="dispatch")
 app.add_typer(identity.keys, name="keys")
 app.add_typer(identity.tenants, name="tenants")
 app.add_typer(operating.secrets, name="secrets")

@@ -46,6 +46,7 @@ _WAYS: dict[str, tuple[Arrange, str]] = {
 class AvailabilityCases(Cases):
     """A tenant that cannot use the module is told so, before anything happens."""
 
+    @pytest.mark.usefixtures("tile")
     @pytest.mark.parametrize(("arrange", "reason"), _WAYS.values(), ids=_WAYS)
     def test_availability_fails_closed(
         self, arrange: Arrange, reason: str, stage: Stage, module: RegisteredModule, world: World
@@ -70,10 +71,12 @@ class AvailabilityCases(Cases):
                 assert not picker.action or scene.options(action, field).failure.reason == reason
         assert (world.seen(), scene.stored()) == (before, 0)
 
+    @pytest.mark.usefixtures("tile")
     def test_a_connected_tenant_can_use_it(self, scene: Scene) -> None:
         """The tile of a connected tenant is available."""
         assert _tile(scene).state == catalog_pb2.AVAILABILITY_STATE_AVAILABLE
 
+    @pytest.mark.usefixtures("tile")
     def test_one_resolver_in_trouble_spares_other_tenants(
         self, stage: Stage, module: RegisteredModule, world: World
     ) -> None:

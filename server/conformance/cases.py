@@ -69,6 +69,12 @@ class Cases:
             request.config.add_cleanup(made.close)
         return stages[cls.bench.register]
 
+    @pytest.fixture
+    def tile(self, module: RegisteredModule) -> None:
+        """Leaves out modules that only consume events: the catalog does not show them."""
+        if not module.definition.actions:
+            pytest.skip("the module has no actions, so the catalog does not show it")
+
     @pytest.fixture(scope="class")
     @classmethod
     def world(cls, module: RegisteredModule) -> Iterator[World]:

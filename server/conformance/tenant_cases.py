@@ -27,6 +27,7 @@ _KEY = "the same key"
 class TenantCases(Cases):
     """What one tenant does is nobody else's business."""
 
+    @pytest.mark.usefixtures("tile")
     def test_two_tenants_do_not_meet(
         self, stage: Stage, module: RegisteredModule, world: World, other_world: World, traces: Traces
     ) -> None:

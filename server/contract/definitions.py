@@ -135,6 +135,7 @@ class ModuleDefinition:
         availability_key: Name of the availability rule. Empty: always available.
         provider: `group_key` without `app:`.
         connection: Settings and credentials. None: nothing to connect.
+        budgets: What the vendor allows.
         actions: By label, then id, then version.
         service: The service's descriptor.
     """
@@ -148,5 +149,6 @@ class ModuleDefinition:
     availability_key: str
     provider: str
     connection: MessageContract | None
+    budgets: tuple[BudgetDefinition, ...]
     actions: tuple[ActionDefinition, ...]
     service: ServiceDescriptor

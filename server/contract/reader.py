@@ -72,6 +72,7 @@ def _module(service: ServiceDescriptor, comments: Comments) -> ModuleDefinition:
         availability_key=options.availability_key,
         provider=options.group_key.removeprefix("app:"),
         connection=_connection(service, options.connection_message, comments),
+        budgets=_budgets(options),
         actions=tuple(actions),
         service=service,
     )
@@ -104,7 +105,7 @@ def _action(service: ServiceDescriptor, method: MethodDescriptor, comments: Comm
         retry=options.retry if options.HasField("retry") else _retry(effect_of(method)),
         failures=tuple(options.failures),
         permission=options.permission or options.id,
-        budget=_budget(module, options.budget),
+        budget=next((one for one in _budgets(module) if one.name == options.budget), None),
         vendor_url=options.vendor_url,
         vendor_keyed_window=seconds(options.vendor_keyed.window) if keyed else None,
         deprecation=options.deprecation if options.HasField("deprecation") else None,
@@ -123,13 +124,13 @@ def _example(text: str) -> dict[str, Any]:
     return example
 
 
-def _budget(module: options_pb2.ModuleOptions, name: str) -> BudgetDefinition | None:
-    for budget in module.budgets:
-        if name and budget.name == name:
-            return BudgetDefinition(
-                name=name,
-                limit=budget.limit,
-                window=seconds(budget.window),
-                scope_fields=tuple(budget.scope_fields),
-            )
-    return None
+def _budgets(module: options_pb2.ModuleOptions) -> tuple[BudgetDefinition, ...]:
+    return tuple(
+        BudgetDefinition(
+            name=budget.name,
+            limit=budget.limit,
+            window=seconds(budget.window),
+            scope_fields=tuple(budget.scope_fields),
+        )
+        for budget in module.budgets
+    )

@@ -78,7 +78,7 @@ async def ask_vendor(
         async with asyncio.timeout(seconds), entered(CallScope(Deadline.after(seconds), masker)):
             await _check(clients.make(module, connection, settings, tokens), module)
     except ActionFailure as failed:
-        raise ActionFailure.of(_masked(failed.failure, masker)) from None
+        raise ActionFailure.of(masked(failed.failure, masker)) from None
     except TimeoutError:
         label = module.definition.label
         raise ActionFailure("TIMED_OUT", f"{label} did not answer within {seconds:.0f} s.") from None
@@ -117,7 +117,8 @@ def _below(parent: str, field: str) -> str:
     return f"{parent}.{field}" if field else parent
 
 
-def _masked(failure: failure_pb2.Failure, masker: Masker) -> failure_pb2.Failure:
+def masked(failure: failure_pb2.Failure, masker: Masker) -> failure_pb2.Failure:
+    """Removes secrets from every text of a failure, and returns it."""
     failure.message = masker(failure.message)
     failure.vendor_message = masker(failure.vendor_message)
     if failure.HasField("remedy"):

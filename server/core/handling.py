@@ -161,7 +161,7 @@ class Handling:
                 action=checked.definition.id,
                 error=type(error).__name__,
                 told=scope.masker(str(error))[:_TOLD_LIMIT],
-                trace=_where(error),
+                trace=where(error),
             )
         outcome = outcomes.failed(failure, checked.definition.effect, budget_wait=scope.budget_wait)
         return Result(replace(outcome, evidence=scope.evidence))
@@ -187,7 +187,7 @@ def _whole(text: str) -> str:
     return text if text.isascii() else text.encode("utf-8", "replace").decode()
 
 
-def _where(error: BaseException) -> list[str]:
+def where(error: BaseException) -> list[str]:
     """Returns file, line and function of each frame, without any values."""
     frames = traceback.extract_tb(error.__traceback__)
     return [f"{frame.filename.rsplit('/', 1)[-1]}:{frame.lineno} {frame.name}" for frame in frames]

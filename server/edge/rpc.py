@@ -109,8 +109,7 @@ class Gatekeeper:
 
 def handlers(service: ServiceDescriptor, servicer: object, gate: Gatekeeper) -> grpc.GenericRpcHandler:
     """Returns the gRPC handlers of a service."""
-    served = [method for method in service.methods if hasattr(servicer, snake_case(method.name))]
-    methods = {method.name: _method(method, servicer, gate) for method in served}
+    methods = {method.name: _method(method, servicer, gate) for method in service.methods}
     return grpc.method_handlers_generic_handler(service.full_name, methods)
 
 

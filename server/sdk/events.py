@@ -4,10 +4,10 @@ A module with `consume` is told every event of a tenant that has it connected: a
 one after the other, in their order.
 """
 
-from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Generic, Protocol, TypeVar
+from typing import Generic, Protocol, TypeVar
 
 from structlog.typing import FilteringBoundLogger
 
@@ -96,6 +96,3 @@ class ConsumerContext(Generic[C]):
 Consumer = Callable[..., Awaitable[None]]
 """`async def consume(event: Event, ctx: ConsumerContext[Client])`. Returns when the event has arrived. An ActionFailure
 that is retryable, or of unknown effect, is tried again later; any other is a dead letter at once."""
-
-EventData = Mapping[str, Any]
-"""An entry in JSON; see server/store/schedule_rows.py."""

@@ -15,7 +15,7 @@ from server.sdk.context import LocalTransaction
 from server.sdk.schedule import Change, Entry, EntryFilter, User, WorkItem, zone_of
 from server.store.database import Database
 from server.store.directory_rows import BY_NAME, FOUND, IS_TECHNICIAN, ITEMS_LISTED, NAME, item_of
-from server.store.schedule_rows import ENTRY_COLUMNS, entry_of, entry_to_json, known_zone, pattern_of
+from server.store.schedule_rows import ENTRY_COLUMNS, entry_of, known_zone, pattern_of
 from server.store.text import storable, storable_json
 
 USERS: Final = f"""
@@ -197,7 +197,7 @@ class Board:
         origin = self._origin
         assert origin is not None  # noqa: S101 - there is a transaction, so there is an execution
         entry = replace(entry, title=storable(entry.title), notes=entry.notes and storable(entry.notes))
-        data = json.dumps(storable_json(entry_to_json(entry)))
+        data = json.dumps(storable_json(entry.to_json()))
         told = (list(entry.assignees), change, data, self._consumers)
         rows = await self._fetch(sql, *_values(entry), *told, f"workflow_action:{origin.action}", *origin)
         return replace(entry, sequence=rows[0]["sequence"])

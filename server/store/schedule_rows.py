@@ -40,27 +40,8 @@ def entry_of(row: Mapping[str, Any]) -> Entry:
     )
 
 
-def entry_to_json(entry: Entry) -> dict[str, Any]:
-    """Returns the data of an event about an entry."""
-    return {
-        "entry_id": entry.id,
-        "title": entry.title,
-        "status": entry.status,
-        "assigned_user_ids": list(entry.assignees),
-        "scheduled_start": entry.start and entry.start.isoformat(),
-        "scheduled_end": entry.end and entry.end.isoformat(),
-        "work_item_type": entry.work_item_type,
-        "work_item_id": entry.work_item_id,
-        "notes": entry.notes,
-        "recurrence_pattern": entry.recurrence and entry.start and entry.recurrence.to_pattern(entry.start),
-        "original_entry_id": entry.original_id,
-        "is_private": entry.is_private,
-        "timezone": entry.timezone,
-    }
-
-
 def entry_from_json(data: Mapping[str, Any], sequence: int) -> Entry:
-    """Returns the entry that an event tells."""
+    """Returns the entry that an event tells; see `Entry.to_json`."""
     return Entry(
         id=data["entry_id"],
         title=data["title"],

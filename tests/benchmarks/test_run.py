@@ -14,7 +14,7 @@ from benchmarks.measures import ALL, Size
 from benchmarks.rounds import Contender, MeasurementInvalid, Plan, burst
 from benchmarks.stage import Stage, staged
 
-TINY = Size(Plan(rounds=2, seconds=0.1), tenants=20, rows=200, starts=1)
+TINY = Size(Plan(rounds=2, seconds=0.1), tenants=20, rows=200, starts=1, bookings=5)
 
 
 @pytest.fixture(scope="module")

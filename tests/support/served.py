@@ -43,11 +43,11 @@ from tests.support.postgres import Fresh
 SERVICES: dict[str, ServiceDescriptor] = {
     name: file.DESCRIPTOR.services_by_name[name]
     for file, name in (
-        (dispatch_pb2, "Dispatch"),
         (executor_pb2, "ActionExecutor"),
         (catalog_pb2, "Catalog"),
         (connections_pb2, "Connections"),
         (directory_pb2, "Directory"),
+        (dispatch_pb2, "Dispatch"),
         (identity_pb2, "Identity"),
     )
 }

@@ -10,7 +10,7 @@ from typing import Any, Concatenate, ParamSpec, Self, TypeVar, cast
 import grpc
 import grpc.aio
 
-from patchbay_client import administration, boards, calls, directory, executing, executions
+from patchbay_client import administration, boards, calls, directory, dispatching, executing, executions
 from patchbay_client.details import read_details
 from patchbay_client.errors import CallRefused, refusal
 from patchbay_client.gen.patchbay import v1
@@ -151,6 +151,14 @@ class AsyncDirectory(_Part):
     upsert_work_items = awaiting(directory.upsert_work_items)
 
 
+class AsyncDispatch(_Part):
+    """What became of the events of schedule entries."""
+
+    sync = awaiting(dispatching.get_sync)
+    dead_letters = awaiting(dispatching.list_dead_letters)
+    retry = awaiting(dispatching.retry_dead_letter)
+
+
 class AsyncKeys(_Part):
     """API keys."""
 
@@ -205,6 +213,7 @@ class AsyncPatchbay:
         self.executions = AsyncExecutions(self._runner)
         self.connections = AsyncConnections(self._runner)
         self.directory = AsyncDirectory(self._runner)
+        self.dispatch = AsyncDispatch(self._runner)
         self.keys = AsyncKeys(self._runner)
         self.tenants = AsyncTenants(self._runner)
         self.feeds = AsyncFeeds(self._runner)

@@ -84,14 +84,6 @@ UPSERT_WORK_ITEMS = Method(
 )
 LIST_WORK_ITEMS = Method("/patchbay.v1.Directory/ListWorkItems", v1.ListWorkItemsRequest, v1.ListWorkItemsResponse)
 
-CREATE_TENANT = Method("/patchbay.v1.Identity/CreateTenant", v1.CreateTenantRequest, v1.CreateTenantResponse)
-LIST_TENANTS = Method("/patchbay.v1.Identity/ListTenants", v1.ListTenantsRequest, v1.ListTenantsResponse)
-CREATE_API_KEY = Method(
-    "/patchbay.v1.Identity/CreateApiKey", v1.CreateApiKeyRequest, v1.CreateApiKeyResponse, repeatable=False
-)
-LIST_API_KEYS = Method("/patchbay.v1.Identity/ListApiKeys", v1.ListApiKeysRequest, v1.ListApiKeysResponse)
-REVOKE_API_KEY = Method("/patchbay.v1.Identity/RevokeApiKey", v1.RevokeApiKeyRequest, v1.RevokeApiKeyResponse)
-
 GET_BOARD = Method("/patchbay.v1.Dispatch/GetBoard", v1.GetBoardRequest, v1.GetBoardResponse)
 GET_SYNC = Method("/patchbay.v1.Dispatch/GetSync", v1.GetSyncRequest, v1.GetSyncResponse)
 LIST_DEAD_LETTERS = Method(
@@ -103,6 +95,15 @@ RETRY_DEAD_LETTER = Method(
 CREATE_FEED = Method("/patchbay.v1.Dispatch/CreateFeed", v1.CreateFeedRequest, v1.CreateFeedResponse, repeatable=False)
 LIST_FEEDS = Method("/patchbay.v1.Dispatch/ListFeeds", v1.ListFeedsRequest, v1.ListFeedsResponse)
 REVOKE_FEED = Method("/patchbay.v1.Dispatch/RevokeFeed", v1.RevokeFeedRequest, v1.RevokeFeedResponse)
+
+CREATE_TENANT = Method("/patchbay.v1.Identity/CreateTenant", v1.CreateTenantRequest, v1.CreateTenantResponse)
+LIST_TENANTS = Method("/patchbay.v1.Identity/ListTenants", v1.ListTenantsRequest, v1.ListTenantsResponse)
+CREATE_API_KEY = Method(
+    "/patchbay.v1.Identity/CreateApiKey", v1.CreateApiKeyRequest, v1.CreateApiKeyResponse, repeatable=False
+)
+LIST_API_KEYS = Method("/patchbay.v1.Identity/ListApiKeys", v1.ListApiKeysRequest, v1.ListApiKeysResponse)
+REVOKE_API_KEY = Method("/patchbay.v1.Identity/RevokeApiKey", v1.RevokeApiKeyRequest, v1.RevokeApiKeyResponse)
+
 
 METHODS: tuple[Method[Message, Message], ...] = tuple(
     value for value in tuple(globals().values()) if isinstance(value, Method)

@@ -9,7 +9,7 @@ from typing import Any, Concatenate, ParamSpec, Self, TypeVar, cast
 
 import grpc
 
-from patchbay_client import administration, boards, calls, directory, executing, executions
+from patchbay_client import administration, boards, calls, directory, dispatching, executing, executions
 from patchbay_client.details import read_details
 from patchbay_client.errors import CallRefused, refusal
 from patchbay_client.gen.patchbay import v1
@@ -137,6 +137,14 @@ class Directory(_Part):
     upsert_work_items = blocking(directory.upsert_work_items)
 
 
+class Dispatch(_Part):
+    """What became of the events of schedule entries."""
+
+    sync = blocking(dispatching.get_sync)
+    dead_letters = blocking(dispatching.list_dead_letters)
+    retry = blocking(dispatching.retry_dead_letter)
+
+
 class Keys(_Part):
     """API keys."""
 
@@ -195,6 +203,7 @@ class Patchbay:
         self.executions = Executions(self._runner)
         self.connections = Connections(self._runner)
         self.directory = Directory(self._runner)
+        self.dispatch = Dispatch(self._runner)
         self.keys = Keys(self._runner)
         self.tenants = Tenants(self._runner)
         self.feeds = Feeds(self._runner)

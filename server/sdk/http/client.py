@@ -76,6 +76,7 @@ class HttpClient:
         params: Mapping[str, Parameter] | None = None,
         json: Any = None,
         form: Mapping[str, str] | None = None,
+        content: bytes | None = None,
         headers: Mapping[str, str] | None = None,
         timeout: float | None = None,  # noqa: ASYNC109 - it bounds attempts and leaves out the wait for the budget
         effect: bool | None = None,
@@ -90,6 +91,7 @@ class HttpClient:
             params: Query; None values are left out, sequences repeat the name.
             json: Body as JSON.
             form: Body as a form, instead of `json`.
+            content: Body as it is, instead of `json`; `content-type` then is among the headers.
             headers: Further headers; they win over the bound ones.
             timeout: Seconds for all attempts; the execution's deadline holds anyway.
             effect: Whether it may change something at the vendor. None: unless it is GET, HEAD or OPTIONS.
@@ -100,8 +102,8 @@ class HttpClient:
             LeaseLost: Another replica owns the execution; nothing was sent.
         """
         method = method.upper()
-        merged, content = self._merged(headers, json, form)
-        call = self._call(method, self._url(path, params), merged, content, timeout)
+        merged, body = self._merged(headers, json, form)
+        call = self._call(method, self._url(path, params), merged, body if content is None else content, timeout)
         writes = call.writes if effect is None else effect
         if writes is not call.writes or ok is not _OK:
             call = replace(call, writes=writes, ok=ok)

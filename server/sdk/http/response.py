@@ -2,12 +2,14 @@
 
 import json
 import re
+import time
 import zlib
 from collections.abc import AsyncIterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 from server.sdk.failures import ActionFailure, OutcomeUnknown
+from server.sdk.http.retry import advised_wait
 
 _CHARSET = re.compile(r"charset=[\"']?([\w.:-]+)", re.IGNORECASE)
 _EITHER_GZIP_OR_ZLIB = 32 + zlib.MAX_WBITS
@@ -49,6 +51,11 @@ class HttpResponse:
             return self.content.decode(named[1] if named else "utf-8", "replace")
         except (LookupError, UnicodeError):
             return self.content.decode("utf-8", "replace")
+
+    @property
+    def retry_after(self) -> float | None:
+        """Seconds that the answer asks to wait; None when it asks for nothing that makes sense."""
+        return advised_wait(self.headers.get("retry-after", ""), time.time())
 
     def json(self) -> Any:
         """Returns the body's value.

@@ -6,7 +6,6 @@ is no, for writes too. After that a write without a definite answer is an unknow
 
 import socket
 import ssl
-import time
 
 import aiohttp
 import httpx
@@ -16,7 +15,7 @@ from server.sdk.http.call import Call
 from server.sdk.http.flight import Flight
 from server.sdk.http.guard import AddressRefused
 from server.sdk.http.response import HttpResponse, TooLargeError, UnreadableError
-from server.sdk.http.retry import Setback, advised_wait
+from server.sdk.http.retry import Setback
 from server.sdk.http.target import refused_class
 from server.sdk.http.words import vendor_text
 from server.sdk.masking import Masker
@@ -71,7 +70,7 @@ _MOVED_REMEDY = "Enter the address exactly as the vendor's API is served, withou
 def of_answer(response: HttpResponse, call: Call, masker: Masker) -> Setback:
     """Returns what an answer means whose status the module did not ask for. The module's own reading comes first, also
     about how long to wait."""
-    advice = advised_wait(response.headers.get("retry-after", ""), time.time())
+    advice = response.retry_after
     failure = _own_reading(response, call, masker) or _by_status(response, call, masker, advice)
     passing, own = response.status in PASSING_STATUSES, failure.failure.retry_after
     wait = own.ToMilliseconds() / 1000 if failure.failure.HasField("retry_after") else advice

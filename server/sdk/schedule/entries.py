@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
-from typing import Final, Self
+from typing import Any, Final, Self
 
 from server.sdk.schedule.recurrence import Recurrence
 
@@ -102,3 +102,21 @@ class Entry:
         if not self.is_private or user_id in self.assignees:
             return self
         return replace(self, title=BUSY, notes=None, work_item_type="ad_hoc", work_item_id=None)
+
+    def to_json(self) -> dict[str, Any]:
+        """Returns what events say of the entry, by the names of the scheduling actions."""
+        return {
+            "entry_id": self.id,
+            "title": self.title,
+            "status": self.status,
+            "assigned_user_ids": list(self.assignees),
+            "scheduled_start": self.start and self.start.isoformat(),
+            "scheduled_end": self.end and self.end.isoformat(),
+            "work_item_type": self.work_item_type,
+            "work_item_id": self.work_item_id,
+            "notes": self.notes,
+            "recurrence_pattern": self.recurrence and self.start and self.recurrence.to_pattern(self.start),
+            "original_entry_id": self.original_id,
+            "is_private": self.is_private,
+            "timezone": self.timezone,
+        }

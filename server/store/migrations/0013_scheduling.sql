@@ -176,7 +176,7 @@ CREATE TABLE outbox_events (
 CREATE INDEX outbox_events_by_time ON outbox_events (created_at);
 SELECT patchbay_isolate('outbox_events');
 
--- One event on its way to one connection. `lease_until`: a replica works on it.
+-- One event on its way to one connection. `lease_until`: a replica works on it. They go with the connection.
 CREATE TABLE outbox_deliveries (
     tenant         uuid NOT NULL,
     event_id       uuid NOT NULL,
@@ -190,10 +190,14 @@ CREATE TABLE outbox_deliveries (
     last_failure   jsonb,
     delivered_at   timestamptz,
     PRIMARY KEY (tenant, event_id, integration_id),
-    FOREIGN KEY (tenant, event_id) REFERENCES outbox_events ON DELETE CASCADE
+    FOREIGN KEY (tenant, event_id) REFERENCES outbox_events ON DELETE CASCADE,
+    FOREIGN KEY (tenant, integration_id) REFERENCES rmm_integrations ON DELETE CASCADE
 );
-CREATE INDEX outbox_deliveries_due ON outbox_deliveries (next_try_at) WHERE delivered_at IS NULL;
-CREATE INDEX outbox_deliveries_in_order ON outbox_deliveries (tenant, subject, integration_id, sequence)
+CREATE INDEX outbox_deliveries_due ON outbox_deliveries (tenant, integration_id, next_try_at)
+    WHERE delivered_at IS NULL;
+CREATE INDEX outbox_deliveries_leased ON outbox_deliveries (integration_id)
+    WHERE delivered_at IS NULL AND lease_until IS NOT NULL;
+CREATE INDEX outbox_deliveries_in_order ON outbox_deliveries (subject)
     WHERE delivered_at IS NULL;
 SELECT patchbay_isolate('outbox_deliveries');
 
@@ -209,7 +213,8 @@ CREATE TABLE outbox_dead_letters (
     last_failure   jsonb NOT NULL,
     died_at        timestamptz NOT NULL DEFAULT now(),
     PRIMARY KEY (tenant, event_id, integration_id),
-    FOREIGN KEY (tenant, event_id) REFERENCES outbox_events ON DELETE CASCADE
+    FOREIGN KEY (tenant, event_id) REFERENCES outbox_events ON DELETE CASCADE,
+    FOREIGN KEY (tenant, integration_id) REFERENCES rmm_integrations ON DELETE CASCADE
 );
 CREATE INDEX outbox_dead_letters_by_time ON outbox_dead_letters (tenant, died_at DESC);
 SELECT patchbay_isolate('outbox_dead_letters');

@@ -206,6 +206,10 @@ class _RefusalReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Refusal
     """The user has no linked account, so no calendar can be written."""
     REFUSAL_REASON_FEED_UNKNOWN: _RefusalReason.ValueType  # 33
     """The tenant has no such calendar feed."""
+    REFUSAL_REASON_ENTRY_UNKNOWN: _RefusalReason.ValueType  # 31
+    """The tenant's board has no such entry."""
+    REFUSAL_REASON_DEAD_LETTER_UNKNOWN: _RefusalReason.ValueType  # 32
+    """No such event was given up for that consumer."""
 
 class RefusalReason(_RefusalReason, metaclass=_RefusalReasonEnumTypeWrapper):
     """Reasons why a call itself is not processed, in `google.rpc.ErrorInfo.reason` without the prefix, domain `patchbay`."""
@@ -274,6 +278,10 @@ REFUSAL_REASON_ACCOUNT_NOT_LINKED: RefusalReason.ValueType  # 30
 """The user has no linked account, so no calendar can be written."""
 REFUSAL_REASON_FEED_UNKNOWN: RefusalReason.ValueType  # 33
 """The tenant has no such calendar feed."""
+REFUSAL_REASON_ENTRY_UNKNOWN: RefusalReason.ValueType  # 31
+"""The tenant's board has no such entry."""
+REFUSAL_REASON_DEAD_LETTER_UNKNOWN: RefusalReason.ValueType  # 32
+"""No such event was given up for that consumer."""
 Global___RefusalReason: _TypeAlias = RefusalReason  # noqa: Y015
 
 class _FailureCategory:

@@ -849,6 +849,16 @@ class RefusalReason(betterproto2.Enum):
     The tenant has no such calendar feed.
     """
 
+    ENTRY_UNKNOWN = 31
+    """
+    The tenant's board has no such entry.
+    """
+
+    DEAD_LETTER_UNKNOWN = 32
+    """
+    No such event was given up for that consumer.
+    """
+
     @classmethod
     def betterproto_value_to_renamed_proto_names(cls) -> dict[int, str]:
         return {
@@ -884,6 +894,8 @@ class RefusalReason(betterproto2.Enum):
             29: "REFUSAL_REASON_USER_UNKNOWN",
             30: "REFUSAL_REASON_ACCOUNT_NOT_LINKED",
             33: "REFUSAL_REASON_FEED_UNKNOWN",
+            31: "REFUSAL_REASON_ENTRY_UNKNOWN",
+            32: "REFUSAL_REASON_DEAD_LETTER_UNKNOWN",
         }
 
     @classmethod
@@ -921,6 +933,8 @@ class RefusalReason(betterproto2.Enum):
             "REFUSAL_REASON_USER_UNKNOWN": 29,
             "REFUSAL_REASON_ACCOUNT_NOT_LINKED": 30,
             "REFUSAL_REASON_FEED_UNKNOWN": 33,
+            "REFUSAL_REASON_ENTRY_UNKNOWN": 31,
+            "REFUSAL_REASON_DEAD_LETTER_UNKNOWN": 32,
         }
 
 

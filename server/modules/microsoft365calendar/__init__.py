@@ -1,4 +1,4 @@
-"""Microsoft 365 Calendar: entries of the dispatch board in technicians' calendars. It has no action and is told events."""
+"""Microsoft 365 Calendar: the dispatch board in technicians' calendars. It has no action and is told events."""
 
 from server.gen.patchbay.modules.microsoft365calendar.v1 import microsoft365calendar_pb2 as pb
 from server.modules.microsoft365calendar.connection import instance_url

@@ -1,4 +1,4 @@
-"""Connecting: what is accepted, what is refused with the field, and that nothing but this machine stands for Microsoft."""
+"""Connecting: what is accepted, what is refused with the field, who may stand for Microsoft."""
 
 from typing import Any
 

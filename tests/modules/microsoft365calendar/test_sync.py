@@ -125,7 +125,7 @@ async def test_long_and_strange_texts_arrive(msp: Tenant, vendor: Vendor) -> Non
 
 
 async def test_tenants_do_not_touch_each_others_calendars(msp: Tenant, rival: Tenant, vendor: Vendor) -> None:
-    """An event about another tenant's entry and user writes nothing, though both are connected to the same mailboxes."""
+    """An event about another tenant's entry writes nothing, though both are connected to the same mailboxes."""
     dana = await msp.technician(DANA)
     theirs = await msp.stored(entry(dana))
     await rival.tell(theirs)

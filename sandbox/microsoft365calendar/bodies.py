@@ -37,7 +37,8 @@ def bad(message: str, code: str = "ErrorInvalidRequest") -> Refused:
 
 
 def checked(body: dict[str, Any], *, new: bool) -> dict[str, Any]:
-    """The body of a new event, or of a change. Raises the 400."""
+    """The body of a new event, or of a change, without its annotations. Raises the 400."""
+    body = _plain(body)
     for name, value in body.items():
         if name not in _KNOWN:
             raise bad(f"The property '{name}' does not exist on type 'microsoft.graph.event'.", "RequestBodyRead")
@@ -55,6 +56,12 @@ def checked(body: dict[str, Any], *, new: bool) -> dict[str, Any]:
         if not _PROPERTY.fullmatch(one.get("id", "")) or not isinstance(one.get("value"), str):
             raise bad("The extended property is not valid.", "ErrorInvalidPropertyId")
     return body
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {name: _plain(one) for name, one in value.items() if not name.startswith("@odata.")}
+    return [_plain(one) for one in value] if isinstance(value, list) else value
 
 
 def _check_words(body: dict[str, Any]) -> None:

@@ -47,6 +47,7 @@ class _Round:
     def __init__(self, event: Event, entry: Entry | None, graph: Graph, book: CalendarBook) -> None:
         self._event = event
         self._entry = entry
+        self._series = series_of(entry, entry.recurrence) if entry and entry.recurrence else None
         self._graph = graph
         self._book = book
         self._failures: list[ActionFailure] = []
@@ -71,7 +72,7 @@ class _Round:
         entry = self._entry
         if entry is None or entry.start is None or entry.status.strip().lower() in _CANCELLED:
             return []
-        if entry.recurrence is not None and series_of(entry, entry.recurrence) is None:
+        if entry.recurrence is not None and self._series is None:
             return []
         return list({_place(one): one for one in reversed(await self._book.connected(entry.assignees))}.values())
 
@@ -97,13 +98,12 @@ class _Round:
         await self._book.drop(entry_id, event.calendar)
 
     async def _write(self, calendar: Calendar, known: CalendarEvent | None) -> None:
-        entry = self._entry
+        entry, series = self._entry, self._series
         assert entry is not None  # noqa: S101 - nothing is wanted without one
         if known is not None and known.sequence >= entry.sequence:
             return
         if known is None:  # if we end before we learn of the event, this says where it may be
             await self._book.keep(entry.id, CalendarEvent(calendar=calendar, external_id="", sequence=0))
-        series = series_of(entry, entry.recurrence) if entry.recurrence else None
         written = _Writing(self._graph, entry, rendered(entry, series), calendar, self._event.sequence)
         id = await written.anyhow(known.external_id if known else "")
         if series is not None and not series.is_exact:

@@ -4,8 +4,8 @@ Facts: the names that Microsoft's page on the type `dateTimeTimeZone` lists besi
 refused with `TimeZoneNotSupportedException`, so a zone is told by a listed one whose clock is the same.
 """
 
-from collections.abc import Iterable
-from datetime import datetime
+from collections.abc import Iterable, Sequence
+from datetime import datetime, timedelta
 from functools import lru_cache
 from pathlib import Path
 from typing import Final
@@ -28,6 +28,10 @@ def told_zone(name: str | None, times: Iterable[datetime]) -> str:
 @lru_cache(maxsize=512)
 def _alike(name: str, times: tuple[datetime, ...]) -> str:
     zone = zone_of(name)
-    clock = [time.astimezone(zone).utcoffset() for time in times]
-    same = (one for one in _LISTED if [time.astimezone(zone_of(one)).utcoffset() for time in times] == clock)
-    return next(same, name)
+    clock = [(time, time.astimezone(zone).utcoffset()) for time in times]
+    return next((one for one in _LISTED if _goes_by(one, clock)), name)
+
+
+def _goes_by(name: str, clock: Sequence[tuple[datetime, timedelta | None]]) -> bool:
+    zone = zone_of(name)
+    return all(time.astimezone(zone).utcoffset() == offset for time, offset in clock)

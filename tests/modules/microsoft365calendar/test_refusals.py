@@ -105,3 +105,15 @@ async def test_expired_secrets_are_told(msp: Tenant, vendor: Vendor, settings: d
         async with entered(CallScope(Deadline.after(20), Masker())):
             await MODULE.check(msp.graph)
     assert caught.value.failure.reason == "CREDENTIALS_EXPIRED"
+
+
+@pytest.mark.parametrize("calendar", ["..", "../../me", "x?$top=1", "a/b"])
+async def test_an_id_of_a_calendar_cannot_lead_elsewhere(msp: Tenant, vendor: Vendor, calendar: str) -> None:
+    """It names one segment of a path or is refused; no other path of Graph is written."""
+    user = await msp.technician(LEE, calendar=calendar)
+    await msp.refused(await msp.stored(entry(user)))
+    asked = [one for one in vendor.control.requests(100) if one["path"].startswith("/graph/")]
+    assert {one["method"] for one in asked if not one["path"].startswith(f"/graph/v1.0/users/{LEE}/calendars/")} <= {
+        "GET"
+    }
+    assert vendor.events() == []

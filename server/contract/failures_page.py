@@ -39,7 +39,7 @@ def failures_page(modules: Iterable[ModuleDefinition], comments: Comments) -> st
     lines += _table(("Reason", "Category", "Retryable", "When", "What to do"), _common(comments))
     lines += ["", "## Refusals", ""]
     lines += _table(("Reason", "gRPC status", "When", "What to do"), _refusals(comments))
-    for module in sorted(modules, key=lambda one: one.group_key):
+    for module in sorted((one for one in modules if one.actions), key=lambda one: one.group_key):
         lines += ["", f"## {module.label}", ""]
         lines += _table(("Action", "Reason", "Retryable", "When", "What to do"), _declared(module))
     return "\n".join(lines) + "\n"

@@ -44,19 +44,25 @@ class Calendar:
     Attributes:
         id: Our id (UUID) of the calendar.
         user_id: Whose it is.
-        account_id: The person as the provider names them. None: no account is linked any more.
+        account_id: The person as the provider names them; of an event, whose calendar it was written into.
         calendar_id: The calendar at the provider. None: the person's default one.
     """
 
     id: str
     user_id: str
-    account_id: str | None
+    account_id: str
     calendar_id: str | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CalendarEvent:
-    """An event in a calendar that stands for an entry. `sequence`: the event of ours that it shows."""
+    """An event in a calendar that stands for an entry.
+
+    Attributes:
+        calendar: Where it is.
+        external_id: Its id at the provider. Empty: it was to be created, and nobody knows whether it was.
+        sequence: The event of ours that it shows. 0: it is not yet as it should be.
+    """
 
     calendar: Calendar
     external_id: str
@@ -66,17 +72,23 @@ class CalendarEvent:
 class CalendarBook(Protocol):
     """The calendars of one tenant at one provider."""
 
+    async def entry(self, id: str) -> Entry | None:
+        """Returns an entry as it is now, which may be later than an event tells; None when there is none any more."""
+
     async def connected(self, users: Collection[str]) -> Sequence[Calendar]:
-        """Returns the calendars of users that are connected, active and of people with a linked account."""
+        """Returns the calendars of users that are connected, active and of people with a linked account, by id."""
 
     async def events_of(self, entry_id: str) -> Sequence[CalendarEvent]:
         """Returns the events that stand for an entry, also in calendars that are not connected any more."""
 
     async def keep(self, entry_id: str, event: CalendarEvent) -> None:
-        """Remembers an event that was created or changed."""
+        """Remembers an event; with a sequence also that its calendar can be written."""
 
     async def drop(self, entry_id: str, calendar: Calendar) -> None:
         """Forgets an event that was deleted."""
+
+    async def refused(self, calendar: Calendar, message: str) -> None:
+        """Notes why a calendar could not be written, for people; the next event that is kept removes the note."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -30,7 +30,7 @@ _KEEP: Final = """
     WITH fine AS (
         UPDATE calendar_providers SET last_sync_at = now(), updated_at = now(), error_message = NULL,
             status = CASE status WHEN 'error' THEN 'connected' ELSE status END
-        WHERE tenant = $1 AND id = $4 AND $8 > 0
+        WHERE tenant = $1 AND provider_type = $2 AND id = $4 AND $8 > 0
     )
     INSERT INTO calendar_event_mappings (tenant, schedule_entry_id, calendar_provider_id, external_event_id,
         account_id, calendar_id, sequence, sync_status)

@@ -18,7 +18,8 @@ TENANT_TABLES = """SELECT c.relname FROM pg_class c
     JOIN pg_attribute a ON a.attrelid = c.oid AND a.attname = 'tenant' AND NOT a.attisdropped
     WHERE c.relkind IN ('r', 'p', 'v', 'm') AND c.relnamespace = 'public'::regnamespace ORDER BY 1"""
 
-
+ID, OTHER = "'00000000-0000-4000-8000-000000000001'", "'00000000-0000-4000-8000-000000000002'"
+CONNECTION = "(SELECT integration_id FROM rmm_integrations WHERE tenant = $1 LIMIT 1)"
 FILLED = {
     "rmm_alerts": "($1, gen_random_uuid(), gen_random_uuid(), 'x', NULL, NULL, 'active')",
     "rmm_alert_fills": "($1, gen_random_uuid(), now())",
@@ -26,6 +27,21 @@ FILLED = {
     "tenant_addons": "($1, 'teams')",
     "user_auth_accounts": "($1, 'u', 'microsoft', 'a')",
     "teams_conversation_references": "($1, 'a:1', 'b', 'personal', 'https://teams.example', 'e')",
+    "users": f"($1, {ID}, 'u')",
+    "roles": f"($1, {ID}, 'technician')",
+    "user_roles": f"($1, {ID}, {ID})",
+    "tickets": f"($1, {ID}, 'T-1')",
+    "project_tasks": f"($1, {ID}, 'x')",
+    "schedule_entries": f"($1, {ID}, 'x', NULL, 'ad_hoc', NULL, NULL, 'new'), "
+    f"($1, {OTHER}, 'x', NULL, 'ad_hoc', NULL, NULL, 'new')",
+    "schedule_entry_assignees": f"($1, {ID}, {ID})",
+    "schedule_conflicts": f"($1, {ID}, {ID}, {OTHER})",
+    "schedule_feeds": f"($1, {ID}, {ID}, '', gen_random_uuid()::text::bytea)",
+    "calendar_providers": f"({ID}, $1, {ID}, 'microsoft')",
+    "calendar_event_mappings": f"($1, {ID}, {ID}, 'e', 'a', NULL, 'synced', 1)",
+    "outbox_events": f"($1, {ID}, 'schedule_entry.created', {ID}, 1, '{{}}')",
+    "outbox_deliveries": f"($1, {ID}, {CONNECTION}, 'lab', {ID}, 1)",
+    "outbox_dead_letters": f"($1, {ID}, {CONNECTION}, 'lab', {ID}, 1, 1, '{{}}')",
 }
 
 

@@ -1,97 +1,22 @@
-"""Being connected to Microsoft: the clouds, whom we are, what the token endpoint refuses, which addresses are Teams'.
+"""Being connected to Microsoft: the cloud, whom we are, which addresses are Teams'."""
 
-Facts: the endpoints of the clouds as Microsoft's Teams SDK for Python has them; the hosts of the Bot Connector as
-Microsoft's Agents SDK lists its proactive service endpoints. None is published for China.
-"""
-
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
-from ipaddress import ip_address
-from typing import Final
-from urllib.parse import urlsplit
+from dataclasses import replace
 
 from server.gen.patchbay.modules.teams.v1.teams_pb2 import TeamsConnection
 from server.sdk import ActionFailure, ConnectionScope
-from server.sdk.addresses import instance_address
-from server.sdk.http import HttpResponse
-from server.sdk.oauth import AccessTokens, ClientCredentials, OAuthApp
-from server.sdk.reading import text
-
-
-@dataclass(frozen=True, slots=True)
-class Cloud:
-    """One of Microsoft's clouds.
-
-    Attributes:
-        login: Address of the token endpoint.
-        legacy_tenant: Directory in which bots of all tenants get their tokens.
-        bot: Audience of the Bot Connector; its scope is `<audience>/.default`.
-        graph: Address and audience of Microsoft Graph.
-        service: Address of the Bot Connector for all regions. Empty: none is published.
-        links: What a link into Teams begins with; outside the public cloud not verified.
-    """
-
-    login: str
-    legacy_tenant: str
-    bot: str
-    graph: str
-    service: str
-    links: str = "https://teams.microsoft.com/"
-
-
-_PUBLIC: Final = Cloud(
-    "https://login.microsoftonline.com",
-    "botframework.com",
-    "https://api.botframework.com",
-    "https://graph.microsoft.com",
-    "https://smba.trafficmanager.net/teams",
-)
-_HIGH: Final = Cloud(
-    "https://login.microsoftonline.us",
-    "MicrosoftServices.onmicrosoft.us",
-    "https://api.botframework.us",
-    "https://graph.microsoft.us",
-    "https://smba.infra.gov.teams.microsoft.us/teams",
-    "https://gov.teams.microsoft.us/",
-)
-_DOD: Final = replace(
-    _HIGH,
-    graph="https://dod-graph.microsoft.us",
-    service="https://smba.infra.dod.teams.microsoft.us/teams",
-    links="https://dod.teams.microsoft.us/",
-)
-CLOUDS: Final = {
-    "public": _PUBLIC,
-    "gcc": replace(_PUBLIC, service="https://smba.infra.gcc.teams.microsoft.com/teams"),
-    "gcc_high": _HIGH,
-    "dod": _DOD,
-    "china": Cloud(
-        "https://login.partner.microsoftonline.cn",
-        "microsoftservices.partner.onmschina.cn",
-        "https://api.botframework.azure.cn",
-        "https://microsoftgraph.chinacloudapi.cn",
-        "",
-        "https://teams.microsoftonline.cn/",
-    ),
-}
-
-# The number is for the hint only: Microsoft says that programs must not depend on it.
-_REFUSALS: Final = {
-    7000215: ("CREDENTIALS_REFUSED", "The client secret is wrong; often the secret's id was entered for its value."),
-    7000222: ("CREDENTIALS_EXPIRED", "The client secret has expired."),
-    700016: ("INTEGRATION_MISCONFIGURED", "The directory does not know the application id."),
-    90002: ("INTEGRATION_MISCONFIGURED", "Microsoft does not know the directory."),
-}
+from server.sdk.entra import app_tokens, simulated
+from server.sdk.microsoft import CLOUDS, PUBLIC, Cloud, is_at
+from server.sdk.oauth import AccessTokens
 
 
 def cloud_of(settings: TeamsConnection) -> Cloud:
     """Returns the cloud, with a simulator's addresses in place of Microsoft's where the settings name them."""
-    cloud = CLOUDS[settings.cloud or "public"]
+    cloud = CLOUDS[settings.cloud or PUBLIC]
     return replace(
         cloud,
-        login=_simulated(settings.login_url, cloud.login, "settings.login_url"),
-        graph=_simulated(settings.graph_url, cloud.graph, "settings.graph_url"),
-        service=_simulated(settings.service_url, cloud.service, "settings.service_url"),
+        login=simulated(settings.login_url, cloud.login, "settings.login_url"),
+        graph=simulated(settings.graph_url, cloud.graph, "settings.graph_url"),
+        service=simulated(settings.service_url, cloud.service, "settings.service_url"),
     )
 
 
@@ -108,8 +33,7 @@ def trusted(settings: TeamsConnection, service_url: str) -> str:
     Raises:
         ActionFailure: UNTRUSTED_SERVICE_URL.
     """
-    known = cloud_of(settings).service
-    if known and _origin(service_url) == _origin(known):
+    if is_at(service_url, cloud_of(settings).service):
         return service_url.rstrip("/")
     raise ActionFailure(
         "UNTRUSTED_SERVICE_URL", "The address of the conversation is not one of Teams in the connection's cloud."
@@ -121,70 +45,26 @@ def bot_tokens(scope: ConnectionScope[TeamsConnection]) -> AccessTokens:
     settings, cloud = scope.settings, cloud_of(scope.settings)
     own = settings.bot_tenant_id or settings.entra_tenant_id
     directory = cloud.legacy_tenant if settings.legacy_bot else own
-    return _tokens(scope, directory, settings.bot_app_id, settings.bot_secret, cloud.bot, slot="bot")
+    return app_tokens(
+        scope,
+        cloud.login,
+        directory=directory,
+        app_id=settings.bot_app_id,
+        secret=settings.bot_secret,
+        audience=cloud.bot,
+        slot="bot",
+    )
 
 
 def graph_tokens(scope: ConnectionScope[TeamsConnection]) -> AccessTokens:
     """Returns the tokens for Microsoft Graph, from the directory whose people are notified."""
     settings = scope.settings
-    client_id, secret = settings.graph_app_id or settings.bot_app_id, settings.graph_secret or settings.bot_secret
-    audience = CLOUDS[settings.cloud or "public"].graph
-    return _tokens(scope, settings.entra_tenant_id, client_id, secret, audience, slot="graph")
-
-
-def _tokens(
-    scope: ConnectionScope[TeamsConnection], directory: str, client_id: str, secret: str, audience: str, *, slot: str
-) -> AccessTokens:
-    app = OAuthApp(
-        token_path=f"/{directory}/oauth2/v2.0/token",
-        client_id=client_id,
-        client_secret=secret,
-        scopes=(f"{audience}/.default",),
-        read_error=_refusal,
+    return app_tokens(
+        scope,
+        cloud_of(settings).login,
+        directory=settings.entra_tenant_id,
+        app_id=settings.graph_app_id or settings.bot_app_id,
+        secret=settings.graph_secret or settings.bot_secret,
+        audience=CLOUDS[settings.cloud or PUBLIC].graph,
+        slot="graph",
     )
-    login = scope.http.bind(base_url=cloud_of(scope.settings).login)
-    return AccessTokens(scope, login, app, ClientCredentials(), slot=slot)
-
-
-def _refusal(response: HttpResponse) -> ActionFailure | None:
-    """Reads AADSTS numbers; what follows the first line of the description are ids for Microsoft's support."""
-    if response.status not in {400, 401}:
-        return None
-    body = response.json()
-    codes: Sequence[object] = body.get("error_codes") or () if isinstance(body, dict) else ()
-    known = next((_REFUSALS[code] for code in codes if isinstance(code, int) and code in _REFUSALS), None)
-    if known is None:
-        return None
-    said = (text(body.get("error_description")) or "").splitlines()[:1]
-    return ActionFailure(*known, vendor_message="".join(said))
-
-
-def _simulated(given: str, default: str, field: str) -> str:
-    """Returns the address. Tokens go there, so nothing but this machine may stand for Microsoft; whether the connection
-    may reach it is for its grant to say."""
-    if not given.strip():
-        return default
-    address = instance_address(given, field=field)
-    if not _is_loopback(urlsplit(address).hostname or ""):
-        message = "Only a simulator on this machine can stand for Microsoft; leave the address empty."
-        raise ActionFailure("INTEGRATION_MISCONFIGURED", message, field=field)
-    return address
-
-
-def _is_loopback(host: str) -> bool:
-    try:
-        return ip_address(host).is_loopback
-    except ValueError:
-        return False
-
-
-def _origin(url: str) -> tuple[str, str, int] | None:
-    """Returns scheme, host and port of an address that says nothing else but a path; None for every other one."""
-    try:
-        parts = urlsplit(url)
-        port = parts.port or {"https": 443, "http": 80}.get(parts.scheme, 0)
-    except ValueError:
-        return None
-    if not parts.hostname or "@" in parts.netloc or any(mark in "?#\\" or mark.isspace() for mark in url):
-        return None
-    return parts.scheme, parts.hostname, port

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, time, timedelta
 from functools import lru_cache
-from itertools import islice, pairwise, takewhile
+from itertools import islice, pairwise
 from typing import Any, Final, Literal, Self
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
@@ -23,6 +23,8 @@ _FREQUENCIES: Final[dict[str, Literal[0, 1, 2, 3]]] = {
 _WORKDAYS: Final = frozenset(range(5))
 _MOST: Final = 1_000
 _LONGEST: Final = timedelta(days=5 * 366)
+_FARTHEST: Final = timedelta(days=60 * 366)
+"""How far series of other writers are followed that end after a number of occurrences, or far away."""
 _DAY: Final = timedelta(days=1)
 
 
@@ -165,29 +167,24 @@ class Recurrence:
             raise ValueError(f"no recurrence pattern: {error}") from error
 
 
-def _rule(recurrence: Recurrence, first: datetime, zone: ZoneInfo) -> rrule:
-    """The rule works on the zone's wall clock; the changes of the clock come in afterwards."""
-    return rrule(
+def _walls(recurrence: Recurrence, first: datetime, zone: ZoneInfo, last: datetime) -> Iterator[datetime]:
+    """Yields wall-clock times up to a last one; the changes of the clock come in afterwards.
+
+    `until` and `count` are looked at here: RFC 5545 forbids both, which other writers' rules may have. And without an
+    end a rule that never occurs, as the 31st of February, would be looked for until the year 9999.
+    """
+    if recurrence.until is not None:
+        last = min(last, recurrence.until.astimezone(zone).replace(tzinfo=None))
+    walls = rrule(
         _FREQUENCIES[recurrence.frequency],
         dtstart=first.astimezone(zone).replace(tzinfo=None),
         interval=recurrence.interval,
-        until=None if recurrence.count else _last_wall(recurrence, zone),
-        count=recurrence.count,
+        until=last,
         byweekday=recurrence.weekdays or None,
         bymonthday=recurrence.day_of_month,
         bymonth=recurrence.month_of_year,
     )
-
-
-def _last_wall(recurrence: Recurrence, zone: ZoneInfo) -> datetime | None:
-    return recurrence.until and recurrence.until.astimezone(zone).replace(tzinfo=None)
-
-
-def _walls(recurrence: Recurrence, first: datetime, zone: ZoneInfo, most: int) -> Iterator[datetime]:
-    """Yields wall-clock times. Other writers' rules may have both ends, which RFC 5545 forbids: the earlier counts."""
-    last = _last_wall(recurrence, zone)
-    found = islice(_rule(recurrence, first, zone), most)
-    return found if last is None else takewhile(lambda wall: wall <= last, found)
+    return islice(walls, recurrence.count)
 
 
 def _at(wall: datetime, zone: ZoneInfo) -> datetime:
@@ -196,7 +193,8 @@ def _at(wall: datetime, zone: ZoneInfo) -> datetime:
 
 
 def _some(recurrence: Recurrence, first: datetime, zone: ZoneInfo, most: int) -> Iterator[datetime]:
-    for wall in _walls(recurrence, first, zone, most):
+    last = first.astimezone(zone).replace(tzinfo=None) + _FARTHEST
+    for wall in islice(_walls(recurrence, first, zone, last), most):
         if wall.date() not in recurrence.exceptions:
             yield _at(wall, zone)
 
@@ -209,9 +207,9 @@ def _all(recurrence: Recurrence, first: datetime, zone: ZoneInfo) -> tuple[datet
 def _between(
     recurrence: Recurrence, first: datetime, zone: ZoneInfo, after: datetime, before: datetime
 ) -> Iterator[datetime]:
-    since, until = (one.astimezone(zone).replace(tzinfo=None) for one in (after - _DAY, before + _DAY))
-    for wall in _rule(recurrence, first, zone).between(since, until, inc=True):
-        if wall.date() not in recurrence.exceptions:
+    since, last = (one.astimezone(zone).replace(tzinfo=None) for one in (after - _DAY, before + _DAY))
+    for wall in _walls(recurrence, first, zone, last):
+        if wall >= since and wall.date() not in recurrence.exceptions:
             yield _at(wall, zone)
 
 

@@ -5,11 +5,12 @@ from itertools import pairwise
 from typing import Any
 from zoneinfo import ZoneInfo
 
+import dateutil.rrule
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from server.sdk.schedule import Entry, EntryKey, Recurrence, RecurrenceInvalid, spans_of, zone_of
+from server.sdk.schedule import Entry, EntryKey, Recurrence, RecurrenceInvalid, recurrence, spans_of, zone_of
 
 VIENNA = ZoneInfo("Europe/Vienna")
 HOUR = timedelta(hours=1)
@@ -71,6 +72,24 @@ def test_an_endless_series_is_read_far_away() -> None:
     start = datetime(2047, 3, 1, tzinfo=UTC)
     told = begins(series(first, count=None), start, start + timedelta(days=2))
     assert told == [start + 9 * HOUR, start + 33 * HOUR]
+
+
+@pytest.mark.parametrize("end", [{"count": 4}, {"count": None}])
+def test_a_rule_that_never_occurs_is_not_looked_for_for_ever(end: dict[str, Any], monkeypatch: Any) -> None:
+    """The 31st of February is looked for in a bounded number of months, not until the year 9999."""
+    months = 0
+
+    class Counted(dateutil.rrule.rrule):
+        def __init__(self, *args: Any, **rule: Any) -> None:
+            nonlocal months
+            months += (rule["until"] - rule["dtstart"]).days // 28
+            super().__init__(*args, **rule)
+
+    monkeypatch.setattr(recurrence, "rrule", Counted)
+    first = datetime(2027, 3, 1, 9, tzinfo=UTC)
+    entry = series(first, frequency="monthly", day_of_month=31, month_of_year=2, **end)
+    assert begins(entry, first, first + timedelta(days=365)) == []
+    assert 0 < months < 1_000
 
 
 RULES = st.builds(

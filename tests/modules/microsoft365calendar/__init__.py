@@ -1,0 +1,1 @@
+"""The module Microsoft 365 Calendar, against the simulated services."""

@@ -19,6 +19,7 @@ from server.sdk.paging import Row
 from server.sdk.reading import an_object, objects, text
 
 MOST_BYTES: Final = 100 * 1024
+_NOTHING_HAPPENED: Final = frozenset({412, 429})  # as the table of status codes in conversation-messages.md has them
 _PAGE: Final = 200
 _MOST_MEMBERS: Final = 10_000
 
@@ -165,7 +166,7 @@ class Bot:
         return await self._at(last, meanings, method, path, **more)
 
     async def _at(self, address: str, meanings: Mapping[str, str], method: str, path: str, **more: Any) -> HttpResponse:
-        http = self._bind(base_url=address, read_error=partial(_read_error, meanings))
+        http = self._bind(base_url=address, read_error=partial(_read_error, meanings), no_effect=_NOTHING_HAPPENED)
         return await self._tokens.send(http, method, path, **more)
 
 

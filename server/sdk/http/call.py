@@ -22,7 +22,7 @@ class Call:
         writes: Whether it may change something at the vendor.
         timeout: Seconds for all attempts together, without waiting for the budget; None: the execution's deadline.
         ok: Statuses that are returned to the module.
-        no_effect: Statuses with which the vendor says that it did nothing: the request may be made again, whatever it is.
+        no_effect: Statuses with which the vendor says that it did nothing; after them even a write is made again.
         read_error: The module's own reading of other statuses.
         max_bytes: Largest accepted answer.
     """

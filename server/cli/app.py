@@ -10,7 +10,7 @@ from typing import Annotated, Any, cast
 import typer
 from patchbay_client import PatchbayError
 
-from server.cli import actions, connections, executions, identity, local, operating
+from server.cli import actions, connections, executions, identity, local, operating, teams
 from server.cli.environment import Given, with_shared_options
 from server.cli.exits import ExitCode, code_for, help_text
 from server.cli.explaining import explained
@@ -36,6 +36,7 @@ app.add_typer(connections.app, name="connections")
 app.add_typer(identity.keys, name="keys")
 app.add_typer(identity.tenants, name="tenants")
 app.add_typer(operating.secrets, name="secrets")
+app.add_typer(teams.app, name="teams")
 
 
 def _show_version(wanted: bool) -> None:

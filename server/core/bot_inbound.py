@@ -4,10 +4,11 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Protocol
 
 from server.core.bot_activities import BotConnection, Forgotten, Remembered, TeamForgotten, change_of, directory_of
-from server.core.bot_clouds import BOT_CLOUDS, is_trusted
+from server.core.bot_clouds import is_trusted
 from server.core.bot_tokens import BotToken, BotTokens
 from server.errors import PatchbayError
 from server.sdk.conversations import ConversationBook
+from server.sdk.microsoft import CLOUDS
 
 
 class ActivityRefused(PatchbayError):
@@ -89,6 +90,6 @@ def _check(token: BotToken, activity: Mapping[str, Any]) -> None:
 
 
 def _is_trusted(token: BotToken, connection: BotConnection) -> bool:
-    cloud = BOT_CLOUDS.get(connection.cloud)
-    signed = cloud is not None and cloud.issuer == token.issuer
+    cloud = CLOUDS.get(connection.cloud)
+    signed = cloud is not None and cloud.bot == token.issuer
     return signed and is_trusted(token.service_url, connection.cloud, connection.simulated_url)

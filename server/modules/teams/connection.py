@@ -1,11 +1,7 @@
-"""Being connected to Microsoft: the clouds, whom we are, what the token endpoint refuses, which addresses are Teams'.
-
-Facts: the endpoints of the clouds as Microsoft's Teams SDK for Python has them; the hosts of the Bot Connector as
-Microsoft's Agents SDK lists its proactive service endpoints. None is published for China.
-"""
+"""Being connected to Microsoft: the cloud, whom we are, what the token endpoint refuses, which addresses are Teams'."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from ipaddress import ip_address
 from typing import Final
 from urllib.parse import urlsplit
@@ -14,66 +10,9 @@ from server.gen.patchbay.modules.teams.v1.teams_pb2 import TeamsConnection
 from server.sdk import ActionFailure, ConnectionScope
 from server.sdk.addresses import instance_address
 from server.sdk.http import HttpResponse
+from server.sdk.microsoft import CLOUDS, PUBLIC, Cloud, is_at
 from server.sdk.oauth import AccessTokens, ClientCredentials, OAuthApp
 from server.sdk.reading import text
-
-
-@dataclass(frozen=True, slots=True)
-class Cloud:
-    """One of Microsoft's clouds.
-
-    Attributes:
-        login: Address of the token endpoint.
-        legacy_tenant: Directory in which bots of all tenants get their tokens.
-        bot: Audience of the Bot Connector; its scope is `<audience>/.default`.
-        graph: Address and audience of Microsoft Graph.
-        service: Address of the Bot Connector for all regions. Empty: none is published.
-        links: What a link into Teams begins with; outside the public cloud not verified.
-    """
-
-    login: str
-    legacy_tenant: str
-    bot: str
-    graph: str
-    service: str
-    links: str = "https://teams.microsoft.com/"
-
-
-_PUBLIC: Final = Cloud(
-    "https://login.microsoftonline.com",
-    "botframework.com",
-    "https://api.botframework.com",
-    "https://graph.microsoft.com",
-    "https://smba.trafficmanager.net/teams",
-)
-_HIGH: Final = Cloud(
-    "https://login.microsoftonline.us",
-    "MicrosoftServices.onmicrosoft.us",
-    "https://api.botframework.us",
-    "https://graph.microsoft.us",
-    "https://smba.infra.gov.teams.microsoft.us/teams",
-    "https://gov.teams.microsoft.us/",
-)
-_DOD: Final = replace(
-    _HIGH,
-    graph="https://dod-graph.microsoft.us",
-    service="https://smba.infra.dod.teams.microsoft.us/teams",
-    links="https://dod.teams.microsoft.us/",
-)
-CLOUDS: Final = {
-    "public": _PUBLIC,
-    "gcc": replace(_PUBLIC, service="https://smba.infra.gcc.teams.microsoft.com/teams"),
-    "gcc_high": _HIGH,
-    "dod": _DOD,
-    "china": Cloud(
-        "https://login.partner.microsoftonline.cn",
-        "microsoftservices.partner.onmschina.cn",
-        "https://api.botframework.azure.cn",
-        "https://microsoftgraph.chinacloudapi.cn",
-        "",
-        "https://teams.microsoftonline.cn/",
-    ),
-}
 
 # The number is for the hint only: Microsoft says that programs must not depend on it.
 _REFUSALS: Final = {
@@ -86,7 +25,7 @@ _REFUSALS: Final = {
 
 def cloud_of(settings: TeamsConnection) -> Cloud:
     """Returns the cloud, with a simulator's addresses in place of Microsoft's where the settings name them."""
-    cloud = CLOUDS[settings.cloud or "public"]
+    cloud = CLOUDS[settings.cloud or PUBLIC]
     return replace(
         cloud,
         login=_simulated(settings.login_url, cloud.login, "settings.login_url"),
@@ -108,8 +47,7 @@ def trusted(settings: TeamsConnection, service_url: str) -> str:
     Raises:
         ActionFailure: UNTRUSTED_SERVICE_URL.
     """
-    known = cloud_of(settings).service
-    if known and _origin(service_url) == _origin(known):
+    if is_at(service_url, cloud_of(settings).service):
         return service_url.rstrip("/")
     raise ActionFailure(
         "UNTRUSTED_SERVICE_URL", "The address of the conversation is not one of Teams in the connection's cloud."
@@ -128,7 +66,7 @@ def graph_tokens(scope: ConnectionScope[TeamsConnection]) -> AccessTokens:
     """Returns the tokens for Microsoft Graph, from the directory whose people are notified."""
     settings = scope.settings
     client_id, secret = settings.graph_app_id or settings.bot_app_id, settings.graph_secret or settings.bot_secret
-    audience = CLOUDS[settings.cloud or "public"].graph
+    audience = CLOUDS[settings.cloud or PUBLIC].graph
     return _tokens(scope, settings.entra_tenant_id, client_id, secret, audience, slot="graph")
 
 
@@ -176,15 +114,3 @@ def _is_loopback(host: str) -> bool:
         return ip_address(host).is_loopback
     except ValueError:
         return False
-
-
-def _origin(url: str) -> tuple[str, str, int] | None:
-    """Returns scheme, host and port of an address that says nothing else but a path; None for every other one."""
-    try:
-        parts = urlsplit(url)
-        port = parts.port or {"https": 443, "http": 80}.get(parts.scheme, 0)
-    except ValueError:
-        return None
-    if not parts.hostname or "@" in parts.netloc or any(mark in "?#\\" or mark.isspace() for mark in url):
-        return None
-    return parts.scheme, parts.hostname, port

@@ -57,7 +57,8 @@ def supervise(settings: Settings, work: Work) -> int:
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, supervisor.stop)
     with ExitStack() as undo:
-        undo.enter_context(_reserved(settings.listen))
+        for listen in filter(None, (settings.listen, settings.bot_listen)):
+            undo.enter_context(_reserved(listen))
         if settings.database_url is None:
             postgres = EmbeddedPostgres(settings.data_dir / "postgres")
             undo.callback(postgres.stop)

@@ -1,136 +1,24 @@
 """The messaging endpoint of Teams bots: what Teams tells is stored, whatever does not prove itself is not."""
 
-import asyncio
-import http.client
-import json
-from collections.abc import AsyncIterator, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
-from uuid import uuid4
 
 import pytest
 
-from sandbox.client import SandboxControl
-from sandbox.serving import SandboxServer
-from sandbox.teams import bases, create_app
-from server.app import ServerHandle, running_server
+from sandbox.teams import bases
+from server.app import running_server
 from server.core.bot_tokens import BotTokens
 from server.core.jwks import KeyPolicy
 from server.core.refusals import Refusal
 from server.sdk.conversations import ConversationReference
 from server.settings import Settings
-from server.store.bots import prune_bot_activities
-from server.store.conversations import Conversations
+from tests.edge.bot_stage import KEYS, Stage, stage
 from tests.sandbox.teams_caller import ALERTS, BOT, DANA, DANA_CHAT, GENERAL, KIM, LEE, OLD_BOT, OTHER_TENANT, TENANT
 from tests.support.postgres import Fresh
 
 pytestmark = pytest.mark.anyio
 
-KEYS = "/identity/v1/.well-known/keys"
-
-
-@dataclass
-class Stage:
-    """A server with the endpoint, Microsoft's simulator, and tenant `acme` whose connection has the bot."""
-
-    handle: ServerHandle
-    control: SandboxControl
-    url: str
-    acme: str
-
-    @property
-    def bot_url(self) -> str:
-        """Where the endpoint is."""
-        return f"http://{self.handle.bot_target}/api/messages"
-
-    async def tenant(self, slug: str, *, directory: str = TENANT, **settings: str) -> str:
-        """A tenant with an active connection to Teams, as its settings are stored."""
-        database = self.handle.house.database
-        row = await self.handle.house.tenant_store.create(slug)
-        told = {
-            "bot_app_id": BOT,
-            "entra_tenant_id": directory,
-            "service_url": bases(self.url)["connector"],
-            **settings,
-        }
-        async with database.tenant(row.id) as connection:
-            await connection.execute(
-                "INSERT INTO rmm_integrations (tenant, integration_id, provider, is_active, settings) "
-                "VALUES ($1, $2, 'teams', true, $3)",
-                row.id,
-                str(uuid4()),
-                json.dumps(told),
-            )
-        return row.id
-
-    async def inbound(self, **wish: Any) -> list[int]:
-        """Lets Teams tell something; returns the statuses that it got."""
-        sent = await asyncio.to_thread(lambda: self.control.order("inbound", bot_url=self.bot_url, **wish))
-        return [one["status"] for one in sent["sent"]]
-
-    async def token(self, **wish: Any) -> str:
-        """A token alone."""
-        wish = {"service_url": f"{self.url}/connector/emea/", **wish}
-        return (await asyncio.to_thread(lambda: self.control.order("inbound/token", **wish)))["token"]
-
-    async def signed(self, activity: dict[str, Any]) -> tuple[bytes, dict[str, str]]:
-        """An activity as bytes, and headers with a token."""
-        bearer = {"Authorization": f"Bearer {await self.token()}", "Content-Type": "application/json"}
-        return json.dumps(activity).encode(), bearer
-
-    async def post(self, body: bytes, *, method: str = "POST", path: str = "/api/messages", **headers: str) -> int:
-        """Sends exactly this; returns the status."""
-        return await asyncio.to_thread(self._post, body, method, path, headers)
-
-    def _post(self, body: bytes, method: str, path: str, headers: dict[str, str]) -> int:
-        host, _, port = self.handle.bot_target.rpartition(":")
-        connection = http.client.HTTPConnection(host, int(port), timeout=20)
-        try:
-            connection.request(method, path, body, headers)
-            return connection.getresponse().status
-        finally:
-            connection.close()
-
-    def book(self, tenant: str | None = None) -> Conversations:
-        """The book of a tenant."""
-        return Conversations(self.handle.house.database, tenant or self.acme)
-
-    async def stored(self) -> int:
-        """How many conversations all books hold."""
-        async with self.handle.house.database.system() as connection:
-            return await connection.fetchval("SELECT count(*) FROM teams_conversation_references")
-
-    async def audited(self) -> Sequence[tuple[str, str, str]]:
-        """Caller, outcome and reason of every activity in the audit log."""
-        await self.handle.house.audit.flush()
-        async with self.handle.house.database.system() as connection:
-            rows = await connection.fetch(
-                "SELECT caller, outcome, reason FROM audit_log WHERE operation = 'bot/api/messages' ORDER BY at"
-            )
-        return [(row["caller"], row["outcome"], row["reason"]) for row in rows]
-
-    async def key_fetches(self) -> int:
-        """How often the keys were fetched."""
-        told = await asyncio.to_thread(self.control.requests)
-        return sum(one["path"] == KEYS for one in told)
-
-
-@pytest.fixture
-async def stage(fresh: Fresh, tmp_path: Path) -> AsyncIterator[Stage]:
-    """The stage."""
-    with SandboxServer(create_app()) as simulator:
-        settings = Settings(
-            listen="127.0.0.1:0",
-            bot_listen="127.0.0.1:0",
-            bot_identity_url=bases(simulator.url)["identity"],
-            database_url=fresh.dsn,
-            data_dir=tmp_path,
-        )
-        async with running_server(settings) as handle:
-            made = Stage(handle, SandboxControl(simulator.url), simulator.url, "")
-            made.acme = await made.tenant("acme")
-            yield made
+__all__ = ["stage"]
 
 
 def personal(told: ConversationReference | None) -> tuple[str, str | None, str | None]:
@@ -235,100 +123,6 @@ async def test_what_does_not_prove_itself_is_refused_and_not_stored(stage: Stage
     assert await stage.stored() == 0
     outcomes = [outcome for _, outcome, _ in await stage.audited()]
     assert outcomes == (["REFUSED"] if status == 403 else [])
-
-
-async def test_the_same_again_changes_nothing(stage: Stage) -> None:
-    """An activity counts once: sent again after the chat has ended it does not bring it back."""
-    body, headers = await stage.signed(_message(stage))
-    assert await stage.post(body, **headers) == 200
-    await stage.book().forget(BOT, "a:1")
-    assert await stage.post(body, **headers) == 200
-    assert await stage.stored() == 0
-
-
-@pytest.mark.parametrize(
-    "change",
-    [
-        {"from": {"id": "29:x", "aadObjectId": LEE}},
-        {"text": "other"},
-        {"channelData": {"tenant": {"id": TENANT}, "team": {"id": GENERAL}}},
-    ],
-)
-async def test_replayed_with_another_body_is_refused(stage: Stage, change: dict[str, Any]) -> None:
-    """Another activity under the name of one that came before: 403, nothing changes, the audit says why."""
-    activity = _message(stage)
-    first, headers = await stage.signed(activity)
-    assert await stage.post(first, **headers) == 200
-    before = await stage.book().get(BOT, "a:1")
-    again, _ = await stage.signed({**activity, **change})
-    assert await stage.post(again, **headers) == 403
-    assert await stage.book().get(BOT, "a:1") == before
-    assert await stage.stored() == 1
-    assert [reason for _, _, reason in await stage.audited()] == ["", "ANOTHER_BODY"]
-
-
-async def test_what_a_token_does_not_cover_stays_unconfirmed(stage: Stage) -> None:
-    """With a captured token a new activity can be made up; what it says of a person is not used on its word."""
-    body, headers = await stage.signed(_message(stage))
-    assert await stage.post(body, **headers) == 200
-    await stage.book().confirm(BOT, "a:1", KIM)
-    told = await stage.book().personal(BOT, KIM)
-    assert told is not None
-    assert told.confirmed
-    made_up = {**_message(stage), "id": "f:2", "from": {"id": "29:y", "aadObjectId": LEE}}
-    body, _ = await stage.signed(made_up)
-    assert await stage.post(body, **headers) == 200
-    told = await stage.book().personal(BOT, LEE)
-    assert told is not None
-    assert not told.confirmed
-
-
-async def test_activities_are_forgotten_after_a_day(stage: Stage) -> None:
-    """Until then they are known; nothing but digests is kept of them."""
-    assert await stage.inbound(event="message", user=DANA, text="zebra crossing") == [200]
-    await stage.inbound(event="message", user=LEE)
-    async with stage.handle.house.database.system() as connection:
-        await connection.execute(
-            "UPDATE teams_bot_activities SET taken_at = now() - interval '25 hours' WHERE ctid IN "
-            "(SELECT ctid FROM teams_bot_activities LIMIT 1)"
-        )
-    await prune_bot_activities(stage.handle.house.database)
-    async with stage.handle.house.database.system() as connection:
-        rows = await connection.fetch("SELECT name, content FROM teams_bot_activities")
-    assert [(len(row["name"]), len(row["content"])) for row in rows] == [(32, 32)]
-
-
-async def test_stored_names_follow_a_team(stage: Stage) -> None:
-    """Renamed, its channels have the new name; deleted for good, they are gone; restored, the team is known again."""
-    for channel in (GENERAL, ALERTS):
-        await stage.inbound(event="message", user=DANA, team=GENERAL, channel=channel, thread="1764000000000")
-    await stage.book().confirm_team(BOT, GENERAL, "Old")
-    renamed = {"channelData": {"team": {"id": GENERAL, "name": "Night Desk"}}}
-    told = {"event": "team", "user": DANA, "team": GENERAL}
-    assert await stage.inbound(**told, event_type="teamRenamed", changes=renamed) == [200]
-    found = [await stage.book().get(BOT, channel) for channel in (GENERAL, ALERTS)]
-    assert [(one.team_name, one.confirmed) for one in found if one] == [("Night Desk", False)] * 2
-    for event in ("teamArchived", "channelRenamed", "channelCreated"):
-        assert await stage.inbound(**told, event_type=event) == [200]
-    assert await stage.stored() == 2
-    assert await stage.inbound(**told, event_type="teamHardDeleted") == [200]
-    assert await stage.stored() == 0
-    assert await stage.inbound(**told, event_type="teamRestored") == [200]
-    assert [one.team_id for one in await stage.book().teams(BOT)] == [GENERAL]
-
-
-def _message(stage: Stage) -> dict[str, Any]:
-    """A message of Kim in a chat."""
-    return {
-        "type": "message",
-        "id": "f:1",
-        "channelId": "msteams",
-        "serviceUrl": f"{stage.url}/connector/emea/",
-        "recipient": {"id": f"28:{BOT}"},
-        "from": {"id": "29:x", "aadObjectId": KIM},
-        "conversation": {"conversationType": "personal", "tenantId": TENANT, "id": "a:1"},
-        "channelData": {"tenant": {"id": TENANT}},
-    }
 
 
 async def test_clocks_may_differ_by_five_minutes(stage: Stage) -> None:

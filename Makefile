@@ -3,8 +3,9 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
+MANIFEST_SCHEMAS := @microsoft/app-manifest@1.1.2
 
-.PHONY: demo up test judges lint types contract check bench generate constraints clean
+.PHONY: demo up test judges judges-graph lint types contract check bench generate constraints clean
 
 demo: $(STAMP) ## The main job from start to end, on embedded defaults
 	$(BIN)/patchbay demo
@@ -15,8 +16,14 @@ up: $(STAMP) ## The demo's server, staying up
 test: $(STAMP) ## All tests
 	$(BIN)/pytest
 
-judges: $(STAMP) ## Microsoft's own packages, large, for the tests that skip without them
-	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[judges,judges-graph]'
+judges: $(STAMP) ## Microsoft's own validators, 27 MB, and manifest schemas, for tests that skip without them
+	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[judges]'
+	mkdir -p $(VENV)/judges
+	cd $(VENV)/judges && { tar -xzf "$$(npm pack --silent $(MANIFEST_SCHEMAS))" package/build/json-schemas \
+		|| echo 'without npm and its registry there is no schema of manifests: one test will skip'; }
+
+judges-graph: $(STAMP) ## Microsoft's own client of Graph, 400 MB, for the tests that skip without it
+	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[judges-graph]'
 
 lint: $(STAMP) ## Style, format, layering
 	$(BIN)/ruff check .

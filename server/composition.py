@@ -44,9 +44,10 @@ from server.store.alerts import Alerts, prune_alerts
 from server.store.api_keys import ApiKeyRows
 from server.store.audit import AuditLog
 from server.store.batch import Batcher
+from server.store.bots import BotActivities, BotConnections, prune_bot_activities
 from server.store.budgets import Budgets
 from server.store.calendars import Calendars
-from server.store.conversations import BotConnections, Conversations
+from server.store.conversations import Conversations
 from server.store.credentials import SystemSecretRows
 from server.store.database import Database
 from server.store.directory import DirectoryRows
@@ -116,7 +117,7 @@ class House:
     @cached_property
     def bot_inbound(self) -> BotInbound:
         """Takes what Teams tells bots."""
-        return BotInbound(self.bot_tokens, BotConnections(self.database), self.stores.conversations)
+        return BotInbound(self.bot_tokens, BotConnections(self.database), partial(BotActivities, self.database))
 
     @cached_property
     def authenticator(self) -> Authenticator:
@@ -281,6 +282,7 @@ class House:
                 self.locks.prune,
                 partial(prune_alerts, self.database),
                 self.dispatcher.prune,
+                partial(prune_bot_activities, self.database),
             ),
         )
 

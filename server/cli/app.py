@@ -10,7 +10,18 @@ from typing import Annotated, Any, cast
 import typer
 from patchbay_client import PatchbayError
 
-from server.cli import actions, board, connections, directory, dispatching, executions, identity, local, operating
+from server.cli import (
+    actions,
+    board,
+    connections,
+    directory,
+    dispatching,
+    executions,
+    identity,
+    local,
+    operating,
+    teams,
+)
 from server.cli.environment import Given, with_shared_options
 from server.cli.exits import ExitCode, code_for, help_text
 from server.cli.explaining import explained
@@ -39,6 +50,7 @@ app.add_typer(dispatching.app, name="dispatch")
 app.add_typer(identity.keys, name="keys")
 app.add_typer(identity.tenants, name="tenants")
 app.add_typer(operating.secrets, name="secrets")
+app.add_typer(teams.app, name="teams")
 
 
 def _show_version(wanted: bool) -> None:

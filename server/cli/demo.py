@@ -16,6 +16,8 @@ ARGUMENTS = ["stdout=hello from the demo", "exit=3"]
 GROUP = f"app:{PROVIDER}"
 _WITHOUT_TILE = frozenset({"microsoft365calendar", "webhook"})
 """Simulated tools that only consume events, so that the palette does not show them."""
+PEOPLE, WRITE = "teams.users.list", "teams.send_dm"
+MESSAGE = "Disk full on FS-01"
 
 
 def expect(held: object, what: str) -> None:
@@ -62,6 +64,7 @@ class Demo:
         script = await self._choose_script()
         await self._run(self._one(agents, "online", "linux"), script)
         await self._fail_offline(self._one(agents, "offline"), script)
+        await self._write_to_somebody()
 
     def _say(self, title: str, *lines: str) -> None:
         if not self._output.machine:
@@ -155,6 +158,26 @@ class Demo:
             f"The same on {agent['hostname']}, which is offline",
             f"{failure.reason}: {failure.message}",
             f"effect {failure.effect.name}, retryable",
+        )
+
+    async def _write_to_somebody(self) -> None:
+        """What a person in Teams would see, as the simulated Teams has it."""
+        people: list[dict[str, Any]] = (await self._call.execute(PEOPLE, {})).output["users"]
+        expect(people, "nobody in Teams")
+        person = people[0]
+        inputs = {"microsoft_user_id": person["microsoft_user_id"], "message": MESSAGE}
+        sent = await self._call.execute(WRITE, inputs, run="demo", step="write", raise_on_failure=False)
+        expect(sent.succeeded, f"the message was not sent: {sent.failure.message if sent.failure else ''}")
+        received = (await self._stage.vendors["teams"].control.state())["messages"]
+        expect(len(received) == 1, f"Teams has {len(received)} messages")
+        (message,) = received
+        expect(message["id"] == sent.output["activity_id"], "the id told is not the message's")
+        expect(message["activity"]["text"] == MESSAGE, f"Teams has the text {message['activity']['text']!r}")
+        self.told["message"] = {"execution": sent.to_json(), "received": message}
+        self._say(
+            f"A message to {person['name']} in Microsoft Teams",
+            f"the simulated Teams has it: {message['activity']['text']}",
+            f"message {message['id']}, conversation {message['conversation']}",
         )
 
     async def _execute(self, agent: dict[str, Any], script: dict[str, Any], *, step: str) -> Execution:

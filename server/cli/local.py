@@ -24,7 +24,7 @@ def add_to(app: typer.Typer) -> None:
 
 
 def demo(environment: Environment) -> None:
-    """Shows the main job on this machine: connect, catalog, find, run, replay, fail.
+    """Shows the main job on this machine: connect, catalog, find, run, replay, fail, write to a person.
 
     Starts its own database, server and simulated vendors on free loopback ports, in a temporary folder, and leaves
     nothing behind. Ends with 1 when anything is not as it has to be.

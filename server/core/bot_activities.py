@@ -3,6 +3,8 @@
 Facts: subscribe-to-conversation-events.md of MicrosoftDocs/msteams-docs @ 011f445.
 """
 
+import hashlib
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
@@ -11,6 +13,7 @@ from server.sdk.conversations import CHANNEL, GROUP_CHAT, PERSONAL, Conversation
 
 _KINDS: Final = frozenset({PERSONAL, GROUP_CHAT, CHANNEL})
 _LONGEST: Final = 500
+_TEAM_ENDS: Final = frozenset({"teamDeleted", "teamHardDeleted"})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,7 +52,37 @@ class TeamForgotten:
     team_id: str
 
 
-Change = Remembered | Forgotten | TeamForgotten
+@dataclass(frozen=True, slots=True)
+class TeamRenamed:
+    """A team that has another name."""
+
+    team_id: str
+    name: str
+
+
+Change = Remembered | Forgotten | TeamForgotten | TeamRenamed
+
+
+@dataclass(frozen=True, slots=True)
+class Mark:
+    """What tells activities apart.
+
+    Attributes:
+        name: Digest of kind, conversation and id; of everything, where there is no id.
+        content: Digest of everything, as it was sent.
+    """
+
+    name: bytes
+    content: bytes
+
+
+def mark_of(activity: Mapping[str, Any], body: bytes) -> Mark:
+    """Returns the mark of an activity that came as `body`."""
+    content = hashlib.sha256(body).digest()
+    if not (id := _text(activity.get("id"))):
+        return Mark(content, content)
+    named = [_text(activity.get("type")), _text(_inner(activity, "conversation").get("id")), id]
+    return Mark(hashlib.sha256(json.dumps(named).encode()).digest(), content)
 
 
 def directory_of(activity: Mapping[str, Any]) -> str:
@@ -75,6 +108,8 @@ def change_of(activity: Mapping[str, Any], bot_app_id: str) -> Change | None:
         return TeamForgotten(place.team_id) if place.team_id else Forgotten(place.id)
     if place.kind == CHANNEL and _event(activity) == "channelDeleted":
         return Forgotten(place.id)
+    if place.team_id and place.team_name and _event(activity) == "teamRenamed":
+        return TeamRenamed(place.team_id, place.team_name)
     return Remembered(_reference(activity, place, bot_app_id)) if _tells_place(activity, bot_app_id) else None
 
 
@@ -106,7 +141,7 @@ def _is_over(activity: Mapping[str, Any], bot_app_id: str) -> bool:
         case "installationUpdate":
             return activity.get("action") == "remove"
         case "conversationUpdate":
-            return _event(activity) == "teamDeleted" or _is_member(activity, "membersRemoved", bot_app_id)
+            return _event(activity) in _TEAM_ENDS or _is_member(activity, "membersRemoved", bot_app_id)
     return False
 
 
@@ -117,7 +152,7 @@ def _tells_place(activity: Mapping[str, Any], bot_app_id: str) -> bool:
         case "installationUpdate":
             return activity.get("action") in {"add", "add-upgrade"}
         case "conversationUpdate":
-            return _is_member(activity, "membersAdded", bot_app_id)
+            return _event(activity) == "teamRestored" or _is_member(activity, "membersAdded", bot_app_id)
     return False
 
 

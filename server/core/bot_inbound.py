@@ -3,11 +3,10 @@
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Protocol
 
-from server.core.bot_activities import BotConnection, Forgotten, Remembered, TeamForgotten, change_of, directory_of
+from server.core.bot_activities import BotConnection, Change, Mark, change_of, directory_of, mark_of
 from server.core.bot_clouds import is_trusted
 from server.core.bot_tokens import BotToken, BotTokens
 from server.errors import PatchbayError
-from server.sdk.conversations import ConversationBook
 from server.sdk.microsoft import CLOUDS
 
 
@@ -20,35 +19,49 @@ class ActivityRefused(PatchbayError):
 
 
 class BotConnections(Protocol):
-    """Which connections a bot serves; see server/store/conversations.py."""
+    """Which connections a bot serves; see server/store/bots.py."""
 
     async def served(self, bot_app_id: str, entra_tenant_id: str) -> Sequence[BotConnection]:
         """Returns the active connections with that bot and directory, of every tenant."""
+
+
+class ActivityBook(Protocol):
+    """The activities that came for one tenant; see server/store/bots.py."""
+
+    async def take(self, bot_app_id: str, mark: Mark, change: Change | None) -> bool:
+        """Does what an activity says, once: the same again changes nothing.
+
+        Returns:
+            False when it is another one than the first of its name; nothing was stored then.
+        """
 
 
 class BotInbound:
     """Keeps books of conversations up to date.
 
     An activity belongs to every connection with its bot and its Microsoft directory. A bot may serve many tenants: the
-    token vouches for the bot; the directory stands in the body, which came over TLS from whoever holds the token.
+    token vouches for the bot and the service URL; everything else stands in the body, which came over TLS from whoever
+    holds the token. So an activity counts once, and what it says of people and teams stays unconfirmed.
 
     Args:
         tokens: Checks tokens.
         connections: Says which connections a bot serves.
-        book: `book(tenant)`.
+        activities: `activities(tenant)`.
     """
 
-    def __init__(self, tokens: BotTokens, connections: BotConnections, book: Callable[[str], ConversationBook]) -> None:
+    def __init__(
+        self, tokens: BotTokens, connections: BotConnections, activities: Callable[[str], ActivityBook]
+    ) -> None:
         self._tokens = tokens
         self._connections = connections
-        self._book = book
+        self._activities = activities
 
     async def verify(self, token: str) -> BotToken:
         """Returns what a token vouches for; raises Refusal."""
         return await self._tokens.verify(token)
 
-    async def receive(self, token: BotToken, activity: Mapping[str, Any]) -> Sequence[str]:
-        """Stores what an activity tells; returns the tenants that it was for.
+    async def receive(self, token: BotToken, activity: Mapping[str, Any], body: bytes) -> Sequence[str]:
+        """Stores what an activity tells, which came as `body`; returns the tenants that it was for.
 
         Raises:
             ActivityRefused: Nothing was stored.
@@ -59,19 +72,11 @@ class BotInbound:
         trusted = [one for one in served if _is_trusted(token, one)]
         if not trusted:
             raise ActivityRefused("SERVICE_URL_UNTRUSTED" if served else "CONNECTION_UNKNOWN")
-        for connection in trusted:
-            await self._store(connection.tenant, token.bot_app_id, activity)
+        mark, change = mark_of(activity, body), change_of(activity, token.bot_app_id)
+        for tenant in [one.tenant for one in trusted]:
+            if not await self._activities(tenant).take(token.bot_app_id, mark, change):
+                raise ActivityRefused("ANOTHER_BODY")
         return [one.tenant for one in trusted]
-
-    async def _store(self, tenant: str, bot_app_id: str, activity: Mapping[str, Any]) -> None:
-        book = self._book(tenant)
-        match change_of(activity, bot_app_id):
-            case Remembered(reference):
-                await book.remember(reference)
-            case Forgotten(conversation_id):
-                await book.forget(bot_app_id, conversation_id)
-            case TeamForgotten(team_id):
-                await book.forget_team(bot_app_id, team_id)
 
 
 def _check(token: BotToken, activity: Mapping[str, Any]) -> None:

@@ -77,11 +77,11 @@ class BotEndpoint:
         activity = _parsed(body)
         if activity is None:
             return Response(status_code=400)
-        return await self._received(verified, activity, request.client.host if request.client else "")
+        return await self._received(verified, activity, body, request.client.host if request.client else "")
 
-    async def _received(self, token: BotToken, activity: dict[str, Any], peer: str) -> Response:
+    async def _received(self, token: BotToken, activity: dict[str, Any], body: bytes, peer: str) -> Response:
         try:
-            tenants = await self._inbound.receive(token, activity)
+            tenants = await self._inbound.receive(token, activity, body)
         except ActivityRefused as refused:
             await self._audit(BotReport(bot_app_id=token.bot_app_id, peer=peer, reason=refused.reason))
             return Response(status_code=403)

@@ -25,6 +25,9 @@ class ConversationReference:
         user_channel_id: The person's id at the bot, `29:...`; None as above.
         team_id: Of a channel: its team.
         team_name: The team's name, where told.
+        confirmed: Whether the vendor itself, asked by us, said that the chat is the person's, or the team's name. What
+            comes to a bot is vouched for by a token that does not cover what it says: do not write to a person, or
+            offer a team, on its word alone.
         last_activity_at: When Teams last told of it.
     """
 
@@ -37,6 +40,7 @@ class ConversationReference:
     user_channel_id: str | None = None
     team_id: str | None = None
     team_name: str | None = None
+    confirmed: bool = False
     last_activity_at: datetime | None = None
 
 
@@ -56,7 +60,13 @@ class ConversationBook(Protocol):
         """Returns one channel, told last, of each team where the bot is known to be installed, by team id."""
 
     async def remember(self, reference: ConversationReference) -> None:
-        """Stores what Teams told, now. What it did not tell keeps its last known value."""
+        """Stores what Teams told, now. What it did not tell keeps its last known value; news ends a confirmation."""
+
+    async def confirm(self, bot_app_id: str, conversation_id: str, microsoft_user_id: str) -> None:
+        """Notes that the vendor said that a chat is the person's alone, unless something else was told meanwhile."""
+
+    async def confirm_team(self, bot_app_id: str, team_id: str, name: str) -> None:
+        """Notes the name that the vendor gave for a team, for all its conversations."""
 
     async def forget(self, bot_app_id: str, conversation_id: str) -> bool:
         """Removes a conversation that has ended; False when there was none."""

@@ -1,19 +1,18 @@
-"""Where bots can talk: table `teams_conversation_references`; and which connections a bot serves."""
+"""Where bots can talk: table `teams_conversation_references`."""
 
-import json
 from collections.abc import Sequence
-from typing import Any, Final
+from typing import Final
 
 import asyncpg
 
-from server.core.bot_activities import BotConnection
+from server.core.bot_activities import Change, Forgotten, Remembered, TeamForgotten, TeamRenamed
 from server.sdk.conversations import ConversationReference
-from server.store.database import Database
+from server.store.database import Connection, Database
 from server.store.text import storable
 
 _COLUMNS: Final = """
     conversation_id, bot_app_id, conversation_type, service_url, tenant_id_aad, microsoft_user_id, user_channel_id,
-    team_id, team_name, last_activity_at
+    team_id, team_name, confirmed, last_activity_at
 """
 _OF_BOT: Final = f"SELECT {_COLUMNS} FROM teams_conversation_references WHERE tenant = $1 AND bot_app_id = $2"
 _PERSONAL: Final = f"""
@@ -36,17 +35,24 @@ _REMEMBER: Final = """
         microsoft_user_id = coalesce(excluded.microsoft_user_id, r.microsoft_user_id),
         user_channel_id = coalesce(excluded.user_channel_id, r.user_channel_id),
         team_id = coalesce(excluded.team_id, r.team_id), team_name = coalesce(excluded.team_name, r.team_name),
+        confirmed = r.confirmed AND excluded.conversation_type = r.conversation_type
+            AND coalesce(excluded.microsoft_user_id, r.microsoft_user_id) IS NOT DISTINCT FROM r.microsoft_user_id
+            AND coalesce(excluded.team_id, r.team_id) IS NOT DISTINCT FROM r.team_id
+            AND coalesce(excluded.team_name, r.team_name) IS NOT DISTINCT FROM r.team_name,
         last_activity_at = now()
 """
 _FORGET: Final = """
     DELETE FROM teams_conversation_references WHERE tenant = $1 AND bot_app_id = $2 AND conversation_id = $3
 """
 _FORGET_TEAM: Final = "DELETE FROM teams_conversation_references WHERE tenant = $1 AND bot_app_id = $2 AND team_id = $3"
-_SERVED: Final = """
-    SELECT tenant, settings FROM rmm_integrations
-    WHERE provider = 'teams' AND is_active
-        AND lower(settings ->> 'bot_app_id') = $1 AND lower(settings ->> 'entra_tenant_id') = $2
-    ORDER BY tenant
+_CONFIRM: Final = """
+    UPDATE teams_conversation_references SET confirmed = true
+    WHERE tenant = $1 AND bot_app_id = $2 AND conversation_id = $3 AND conversation_type = 'personal'
+        AND microsoft_user_id = $4
+"""
+_RENAME_TEAM: Final = """
+    UPDATE teams_conversation_references SET team_name = $4, confirmed = $5
+    WHERE tenant = $1 AND bot_app_id = $2 AND team_id = $3 AND ($5 OR team_name IS DISTINCT FROM $4)
 """
 
 
@@ -75,16 +81,27 @@ class Conversations:
 
     async def remember(self, reference: ConversationReference) -> None:
         """Stores what Teams told, now."""
+        await self._apply(reference.bot_app_id, Remembered(reference))
+
+    async def confirm(self, bot_app_id: str, conversation_id: str, microsoft_user_id: str) -> None:
+        """Notes that a chat is the person's, unless something else was told of it meanwhile."""
+        values = (bot_app_id.lower(), storable(conversation_id), microsoft_user_id.lower())
         async with self._database.tenant(self._tenant) as connection:
-            await connection.execute(_REMEMBER, self._tenant, *_values(reference))
+            await connection.execute(_CONFIRM, self._tenant, *values)
+
+    async def confirm_team(self, bot_app_id: str, team_id: str, name: str) -> None:
+        """Notes the name that a team has."""
+        async with self._database.tenant(self._tenant) as connection:
+            values = (bot_app_id.lower(), storable(team_id), storable(name))
+            await connection.execute(_RENAME_TEAM, self._tenant, *values, True)
 
     async def forget(self, bot_app_id: str, conversation_id: str) -> bool:
         """Removes a conversation; False when there was none."""
-        return await self._delete(_FORGET, bot_app_id.lower(), conversation_id) > 0
+        return await self._apply(bot_app_id, Forgotten(conversation_id)) > 0
 
     async def forget_team(self, bot_app_id: str, team_id: str) -> int:
         """Removes all conversations of a team; returns how many there were."""
-        return await self._delete(_FORGET_TEAM, bot_app_id.lower(), team_id)
+        return await self._apply(bot_app_id, TeamForgotten(team_id))
 
     async def _one(self, sql: str, *arguments: str) -> ConversationReference | None:
         return next(iter(await self._rows(sql, *arguments)), None)
@@ -94,33 +111,24 @@ class Conversations:
             rows = await connection.fetch(sql, self._tenant, *map(storable, arguments))
         return [_reference(row) for row in rows]
 
-    async def _delete(self, sql: str, *arguments: str) -> int:
+    async def _apply(self, bot_app_id: str, change: Change) -> int:
         async with self._database.tenant(self._tenant) as connection:
-            done = await connection.execute(sql, self._tenant, *map(storable, arguments))
-        return int(done.rpartition(" ")[2])
+            return await apply_change(connection, self._tenant, bot_app_id, change)
 
 
-class BotConnections:
-    """The connections that bots serve.
-
-    A connection's settings hold the bot's app id and the Microsoft directory; neither is a secret, so both stand in
-    the clear in `rmm_integrations.settings`, and no credential is opened for a request from outside. The look-up uses
-    the scope of all tenants; what is found is then written in the scope of its tenant.
-    """
-
-    def __init__(self, database: Database) -> None:
-        self._database = database
-
-    async def served(self, bot_app_id: str, entra_tenant_id: str) -> Sequence[BotConnection]:
-        """Returns the active connections with that bot and directory, of every tenant."""
-        async with self._database.system() as connection:
-            rows = await connection.fetch(_SERVED, storable(bot_app_id.lower()), storable(entra_tenant_id.lower()))
-        return [_connection(str(row["tenant"]), json.loads(row["settings"])) for row in rows]
-
-
-def _connection(tenant: str, settings: dict[str, Any]) -> BotConnection:
-    cloud, simulated = settings.get("cloud") or "public", settings.get("service_url") or ""
-    return BotConnection(tenant=tenant, cloud=cloud, simulated_url=simulated)
+async def apply_change(connection: Connection, tenant: str, bot_app_id: str, change: Change) -> int:
+    """Does what Teams told, on a connection of the tenant; returns how many rows it touched."""
+    bot = bot_app_id.lower()
+    match change:
+        case Remembered(reference):
+            done = await connection.execute(_REMEMBER, tenant, *_values(reference))
+        case Forgotten(conversation_id):
+            done = await connection.execute(_FORGET, tenant, bot, storable(conversation_id))
+        case TeamForgotten(team_id):
+            done = await connection.execute(_FORGET_TEAM, tenant, bot, storable(team_id))
+        case TeamRenamed(team_id, name):
+            done = await connection.execute(_RENAME_TEAM, tenant, bot, storable(team_id), storable(name), False)
+    return int(done.rpartition(" ")[2])
 
 
 def _values(reference: ConversationReference) -> list[str | None]:
@@ -149,5 +157,6 @@ def _reference(row: asyncpg.Record) -> ConversationReference:
         user_channel_id=row["user_channel_id"],
         team_id=row["team_id"],
         team_name=row["team_name"],
+        confirmed=row["confirmed"],
         last_activity_at=row["last_activity_at"],
     )

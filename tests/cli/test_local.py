@@ -34,7 +34,14 @@ def test_demo() -> None:
     """The demo plays every step and ends with 0, whatever database the environment names."""
     done = ran(*PATCHBAY, "demo", check=False)
     assert done.returncode == 0, done.stdout + done.stderr
-    for text in ("exit code 3", "hello from the demo", "ran once", "AGENT_OFFLINE", "as it has to be"):
+    for text in (
+        "exit code 3",
+        "hello from the demo",
+        "ran once",
+        "AGENT_OFFLINE",
+        "Teams has it: Disk full",
+        "as it has to be",
+    ):
         assert text in done.stdout
     assert "Traceback" not in done.stderr
 
@@ -51,6 +58,7 @@ def test_demo_for_machines() -> None:
     assert told["run"]["id"] == told["replay"]["id"]
     assert told["replay"]["replayed"]
     assert told["offline"]["failure"]["reason"] == "AGENT_OFFLINE"
+    assert told["message"]["received"]["id"] == told["message"]["execution"]["output"]["activity_id"]
     for line in done.stderr.splitlines():
         assert "notice" in json.loads(line)
 

@@ -1,130 +1,24 @@
 """The messaging endpoint of Teams bots: what Teams tells is stored, whatever does not prove itself is not."""
 
-import asyncio
-import http.client
-import json
-from collections.abc import AsyncIterator, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
-from uuid import uuid4
 
 import pytest
 
-from sandbox.client import SandboxControl
-from sandbox.serving import SandboxServer
-from sandbox.teams import bases, create_app
-from server.app import ServerHandle, running_server
+from sandbox.teams import bases
+from server.app import running_server
 from server.core.bot_tokens import BotTokens
 from server.core.jwks import KeyPolicy
 from server.core.refusals import Refusal
 from server.sdk.conversations import ConversationReference
 from server.settings import Settings
-from server.store.conversations import Conversations
+from tests.edge.bot_stage import KEYS, Stage, stage
 from tests.sandbox.teams_caller import ALERTS, BOT, DANA, DANA_CHAT, GENERAL, KIM, LEE, OLD_BOT, OTHER_TENANT, TENANT
 from tests.support.postgres import Fresh
 
 pytestmark = pytest.mark.anyio
 
-KEYS = "/identity/v1/.well-known/keys"
-
-
-@dataclass
-class Stage:
-    """A server with the endpoint, Microsoft's simulator, and tenant `acme` whose connection has the bot."""
-
-    handle: ServerHandle
-    control: SandboxControl
-    url: str
-    acme: str
-
-    @property
-    def bot_url(self) -> str:
-        """Where the endpoint is."""
-        return f"http://{self.handle.http_targets['bot_listen']}/api/messages"
-
-    async def tenant(self, slug: str, *, directory: str = TENANT, **settings: str) -> str:
-        """A tenant with an active connection to Teams, as its settings are stored."""
-        database = self.handle.house.database
-        row = await self.handle.house.tenant_store.create(slug)
-        told = {
-            "bot_app_id": BOT,
-            "entra_tenant_id": directory,
-            "service_url": bases(self.url)["connector"],
-            **settings,
-        }
-        async with database.tenant(row.id) as connection:
-            await connection.execute(
-                "INSERT INTO rmm_integrations (tenant, integration_id, provider, is_active, settings) "
-                "VALUES ($1, $2, 'teams', true, $3)",
-                row.id,
-                str(uuid4()),
-                json.dumps(told),
-            )
-        return row.id
-
-    async def inbound(self, **wish: Any) -> list[int]:
-        """Lets Teams tell something; returns the statuses that it got."""
-        sent = await asyncio.to_thread(lambda: self.control.order("inbound", bot_url=self.bot_url, **wish))
-        return [one["status"] for one in sent["sent"]]
-
-    async def token(self, **wish: Any) -> str:
-        """A token alone."""
-        wish = {"service_url": f"{self.url}/connector/emea/", **wish}
-        return (await asyncio.to_thread(lambda: self.control.order("inbound/token", **wish)))["token"]
-
-    async def post(self, body: bytes, *, method: str = "POST", path: str = "/api/messages", **headers: str) -> int:
-        """Sends exactly this; returns the status."""
-        return await asyncio.to_thread(self._post, body, method, path, headers)
-
-    def _post(self, body: bytes, method: str, path: str, headers: dict[str, str]) -> int:
-        host, _, port = self.handle.http_targets["bot_listen"].rpartition(":")
-        connection = http.client.HTTPConnection(host, int(port), timeout=20)
-        try:
-            connection.request(method, path, body, headers)
-            return connection.getresponse().status
-        finally:
-            connection.close()
-
-    def book(self, tenant: str | None = None) -> Conversations:
-        """The book of a tenant."""
-        return Conversations(self.handle.house.database, tenant or self.acme)
-
-    async def stored(self) -> int:
-        """How many conversations all books hold."""
-        async with self.handle.house.database.system() as connection:
-            return await connection.fetchval("SELECT count(*) FROM teams_conversation_references")
-
-    async def audited(self) -> Sequence[tuple[str, str, str]]:
-        """Caller, outcome and reason of every activity in the audit log."""
-        await self.handle.house.audit.flush()
-        async with self.handle.house.database.system() as connection:
-            rows = await connection.fetch(
-                "SELECT caller, outcome, reason FROM audit_log WHERE operation = 'bot/api/messages' ORDER BY at"
-            )
-        return [(row["caller"], row["outcome"], row["reason"]) for row in rows]
-
-    async def key_fetches(self) -> int:
-        """How often the keys were fetched."""
-        told = await asyncio.to_thread(self.control.requests)
-        return sum(one["path"] == KEYS for one in told)
-
-
-@pytest.fixture
-async def stage(fresh: Fresh, tmp_path: Path) -> AsyncIterator[Stage]:
-    """The stage."""
-    with SandboxServer(create_app()) as simulator:
-        settings = Settings(
-            listen="127.0.0.1:0",
-            bot_listen="127.0.0.1:0",
-            bot_identity_url=bases(simulator.url)["identity"],
-            database_url=fresh.dsn,
-            data_dir=tmp_path,
-        )
-        async with running_server(settings) as handle:
-            made = Stage(handle, SandboxControl(simulator.url), simulator.url, "")
-            made.acme = await made.tenant("acme")
-            yield made
+__all__ = ["stage"]
 
 
 def personal(told: ConversationReference | None) -> tuple[str, str | None, str | None]:

@@ -49,10 +49,11 @@ class Service:
 
     Args:
         folder: Data, logs and the operator's key.
+        arguments: Options of `serve`.
         settings: As in the environment, without the prefix.
     """
 
-    def __init__(self, folder: Path, **settings: object) -> None:
+    def __init__(self, folder: Path, *arguments: str, **settings: object) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         self.folder = folder
         self.data = folder / "data"
@@ -61,7 +62,7 @@ class Service:
         defaults = {"listen": "127.0.0.1:0", "data_dir": self.data, "bootstrap_key_file": self.key_file}
         with self.log.open("wb") as output:
             self.process = subprocess.Popen(
-                [*PATCHBAY, "serve"],
+                [*PATCHBAY, "serve", *arguments],
                 cwd=ROOT,
                 env=environment(**{**defaults, "auth": "required", **settings}),
                 stdout=output,
@@ -118,9 +119,9 @@ class Service:
 
 
 @contextmanager
-def service(folder: Path, **settings: object) -> Iterator[Service]:
+def service(folder: Path, *arguments: str, **settings: object) -> Iterator[Service]:
     """Runs a service for the block; kills what is left of it afterwards."""
-    running = Service(folder, **settings)
+    running = Service(folder, *arguments, **settings)
     try:
         yield running
     finally:

@@ -13,7 +13,7 @@ from sandbox.teams import create_app
 from sandbox.teams.graph import notify
 from tests.sandbox.teams_caller import APP, BOT, DANA, KIM, LEE, TeamsCaller
 
-msgraph = pytest.importorskip("msgraph", reason="the extra 'judges-graph' is not installed: make judges")
+msgraph = pytest.importorskip("msgraph", reason="the extra 'judges-graph' is not installed: make judges-graph")
 
 pytestmark = [pytest.mark.anyio, pytest.mark.filterwarnings("ignore::DeprecationWarning")]  # of the judges themselves
 _MODELS = "msgraph.generated.models"

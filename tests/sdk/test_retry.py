@@ -79,6 +79,33 @@ async def test_attempts(bound: Bound, pauses: Pauses, case: Case) -> None:
     assert server.events.count("mark") == (case.method != "GET")
 
 
+NO_EFFECT_CASES = {
+    "429": Case([answer(429), answer()], "POST", False, 2),
+    "412, then 429": Case([answer(412), answer(429), answer()], "POST", False, 3),
+    "429 to the end": Case([answer(429)] * ENOUGH, "POST", False, 3, "RATE_LIMITED"),
+    "429, then reset": Case([answer(429), Act.RESET, answer()], "POST", False, 2, "OUTCOME_UNKNOWN"),
+    "412, then 502": Case([answer(412), answer(502), answer()], "POST", False, 2, "OUTCOME_UNKNOWN"),
+    "another refusal": Case([answer(409), answer()], "POST", False, 1, "CONFLICT"),
+    "a status of the server's that is named": Case([BUSY] * ENOUGH, "POST", False, 3, "VENDOR_UNAVAILABLE"),
+}
+
+
+@pytest.mark.parametrize("case", NO_EFFECT_CASES.values(), ids=NO_EFFECT_CASES.keys())
+async def test_a_status_that_proves_no_effect_lets_any_write_go_again(bound: Bound, pauses: Pauses, case: Case) -> None:
+    """Where the vendor says that it did nothing even a write that must not go twice does; doubt ends that."""
+    async with vendor(*case.steps) as server, entered(scope(repeatable=case.repeatable, events=server.events)):
+        request = bound(server, no_effect={412, 429, 503}).request(case.method, "/")
+        if case.reason:
+            with pytest.raises(ActionFailure) as raised:
+                await request
+            assert raised.value.failure.reason == case.reason
+        else:
+            assert (await request).status == 200
+    assert len(server.requests) == case.requests
+    assert len(pauses.taken) == case.requests - 1
+    assert server.events.count("mark") == 1
+
+
 @pytest.mark.parametrize("method", ["GET", "PUT", "DELETE"])
 @pytest.mark.parametrize("aiohttp_retries", [False, True])
 async def test_stale_connection_is_not_used_to_send_twice(

@@ -26,6 +26,7 @@ FILLED = {
     "teams_integrations": "($1, 'active')",
     "tenant_addons": "($1, 'teams')",
     "user_auth_accounts": "($1, 'u', 'microsoft', 'a')",
+    "teams_bot_activities": "($1, 'b', 'n', 'c')",
     "teams_conversation_references": "($1, 'a:1', 'b', 'personal', 'https://teams.example', 'e')",
     "users": f"($1, {ID}, 'u')",
     "roles": f"($1, {ID}, 'technician')",

@@ -5,15 +5,12 @@ from typing import Final
 
 from server.gen.patchbay.modules.teams.v1 import teams_pb2 as pb
 from server.modules.teams import messages
-from server.modules.teams.bot import CHAT, THREAD, Sent
-from server.modules.teams.client import TeamsClient
-from server.sdk import MICROSOFT, Account, AccountIdInvalid, ActionContext, ActionFailure
+from server.modules.teams.bot import THREAD
+from server.modules.teams.reaching import Context, addresses_for, deliver, object_id, placed, team_name
+from server.sdk import MICROSOFT, Account, AccountIdInvalid, ActionFailure
 from server.sdk.paging import Row
 from server.sdk.reading import filled, text
 
-Context = ActionContext[TeamsClient]
-
-_UNREACHED: Final = frozenset({"NO_CONVERSATION", "NOT_FOUND", "VENDOR_REJECTED_INPUT", "VENDOR_PERMISSION_DENIED"})
 _GENERAL: Final = "General"
 
 
@@ -47,7 +44,7 @@ async def send_dm(request: pb.SendDmRequest, ctx: Context) -> pb.SendDmResponse:
     body["recipient"] = {"aadObjectId": account.account_id}
     if request.alert:
         body["channelData"]["notification"] = {"alert": True}
-    sent = await _sent(account.account_id, body, ctx)
+    sent = await deliver(account.account_id, body, ctx)
     return pb.SendDmResponse(
         sent=True,
         user_id=account.user_id or None,
@@ -61,12 +58,12 @@ async def post_to_channel(request: pb.PostToChannelRequest, ctx: Context) -> pb.
     """Posts to a channel, or answers in one of its threads."""
     client, channel = ctx.client, request.channel_id
     client.demand("channel_posts")
-    addresses = await _addresses(ctx, conversation_id=channel)
+    addresses = await addresses_for(ctx, conversation_id=channel)
     mentioned = [await client.bot.member(addresses, channel, one) for one in dict.fromkeys(request.mentions)]
     body = messages.activity(request, client.settings, mentioned)
     if request.thread_id:
         thread = f"{channel};messageid={request.thread_id}"
-        body = _in(body, thread, "channel", ctx) | {"replyToId": request.thread_id}
+        body = placed(body, thread, "channel", ctx) | {"replyToId": request.thread_id}
         sent = await client.bot.send(addresses, thread, body, THREAD)
     else:
         sent = await client.bot.begin_thread(addresses, channel, body)
@@ -100,8 +97,8 @@ async def list_users(request: pb.ListUsersRequest, ctx: Context) -> pb.ListUsers
     linked = await ctx.accounts.listed(MICROSOFT, limit=10_000)
     people = {one.account_id: _person(one) for one in linked}
     team = request.team_id or ctx.client.settings.team_id
-    for row in await ctx.client.bot.members(await _addresses(ctx, team), team) if team else ():
-        if id := text(row.get("aadObjectId")) or text(row.get("objectId")):
+    for row in await ctx.client.bot.members(await addresses_for(ctx, team), team) if team else ():
+        if id := object_id(row):
             known = people.setdefault(id, pb.Person(microsoft_user_id=id))
             known.MergeFrom(filled(pb.Person, row))
     shown = _chosen(people.values(), request.query, request.limit)
@@ -111,7 +108,7 @@ async def list_users(request: pb.ListUsersRequest, ctx: Context) -> pb.ListUsers
 async def list_channels(request: pb.ListChannelsRequest, ctx: Context) -> pb.ListChannelsResponse:
     """Lists the channels of a team, by name."""
     team = request.team_id or ctx.client.settings.team_id
-    rows: Sequence[Row] = await ctx.client.bot.channels(await _addresses(ctx, team), team) if team else []
+    rows: Sequence[Row] = await ctx.client.bot.channels(await addresses_for(ctx, team), team) if team else []
     channels = [
         pb.Channel(channel_id=id, name=text(row.get("name")) or _GENERAL, channel_type=text(row.get("channelType")))
         for row in rows
@@ -125,11 +122,11 @@ async def list_channels(request: pb.ListChannelsRequest, ctx: Context) -> pb.Lis
 async def list_teams(request: pb.ListTeamsRequest, ctx: Context) -> pb.ListTeamsResponse:
     """Lists the teams from which the bot has heard and the connection's own, by name."""
     heard = await ctx.conversations.teams(ctx.client.settings.bot_app_id)
-    names = {one.team_id: one.team_name for one in heard if one.team_id}
+    names = {one.team_id: await team_name(one, ctx) for one in heard if one.team_id}
     own = ctx.client.settings.team_id
-    if own and not names.get(own):
-        names[own] = text((await ctx.client.bot.team(await _addresses(ctx, own), own)).get("name"))
-    teams = [pb.Team(team_id=id, name=name or id) for id, name in names.items()]
+    if own and names.get(own) is None:
+        names[own] = text((await ctx.client.bot.team(await addresses_for(ctx, own), own)).get("name"))
+    teams = [pb.Team(team_id=id, name=name or id) for id, name in names.items() if name is not None or id == own]
     query = request.query.casefold()
     found = [one for one in teams if query in f"{one.name} {one.team_id}".casefold()]
     shown = sorted(found, key=lambda one: (one.name.casefold(), one.team_id))[: request.limit]
@@ -150,58 +147,6 @@ async def _recipient(request: pb.NotifyUserRequest | pb.SendDmRequest, ctx: Cont
         return await ctx.client.graph.person(request.email)
     except ActionFailure as failure:
         raise _about(failure, "email") from None
-
-
-async def _addresses(ctx: Context, team_id: str = "", conversation_id: str = "") -> Sequence[str]:
-    """Returns where Teams may be reached: as it told for the conversation or the team, else last of all."""
-    book, bot = ctx.conversations, ctx.client.settings.bot_app_id
-    known = await book.get(bot, conversation_id) if conversation_id else None
-    newest = await book.newest(bot, team_id) or await book.newest(bot)
-    return ctx.client.bot.addresses(*(one.service_url for one in (known, newest) if one))
-
-
-async def _sent(user: str, body: messages.Body, ctx: Context) -> Sent:
-    """Sends into the chat that Teams told of; where there is none, or it is gone, into one that is opened."""
-    bot, book = ctx.client.bot, ctx.conversations
-    known = await book.personal(ctx.client.settings.bot_app_id, user)
-    addresses = await _addresses(ctx, conversation_id=known.conversation_id if known else "")
-    if known is not None:
-        try:
-            told = _in(body, known.conversation_id, "personal", ctx)
-            return await bot.send(addresses, known.conversation_id, told, CHAT)
-        except ActionFailure as failure:
-            if failure.failure.reason != "NO_CONVERSATION":
-                raise
-            await book.forget(known.bot_app_id, known.conversation_id)
-    chat = await _opened(user, addresses, ctx)
-    return await bot.send(addresses, chat, _in(body, chat, "personal", ctx), CHAT)
-
-
-async def _opened(user: str, addresses: Sequence[str], ctx: Context) -> str:
-    """Opens the chat with a person by their object id; else asks Graph for the chat in which the app is installed."""
-    try:
-        return await ctx.client.bot.open_chat(addresses, user)
-    except ActionFailure as refused:
-        if refused.failure.reason not in _UNREACHED:
-            raise
-        last = refused
-    try:
-        chat = await ctx.client.graph.chat_with_app(user)
-    except ActionFailure as failure:
-        if failure.failure.reason not in _UNREACHED:
-            raise
-        chat = None
-    if chat is None:
-        told = last.failure
-        message = "The bot has no chat with the person and could not open one."
-        raise ActionFailure(
-            "NO_CONVERSATION", message, vendor_status=told.vendor_status, vendor_message=told.vendor_message
-        )
-    return chat
-
-
-def _in(body: messages.Body, conversation_id: str, kind: str, ctx: Context) -> messages.Body:
-    return messages.within(body, conversation_id, ctx.client.settings.entra_tenant_id, kind)
 
 
 def _about(failure: ActionFailure, field: str) -> ActionFailure:

@@ -19,6 +19,7 @@ from server.sdk.paging import Row
 from server.sdk.reading import an_object, objects, text
 
 MOST_BYTES: Final = 100 * 1024
+_NOTHING_HAPPENED: Final = frozenset({412, 429})  # as the table of status codes in conversation-messages.md has them
 _PAGE: Final = 200
 _MOST_MEMBERS: Final = 10_000
 
@@ -126,12 +127,14 @@ class Bot:
         path = f"/v3/conversations/{quote(conversation_id, '')}/members/{quote(user, '')}"
         return an_object(await self._send(CHANNEL, "GET", path, addresses))
 
-    async def members(self, addresses: Sequence[str], team_id: str) -> Sequence[Row]:
-        """Returns the members of a team as Teams tells them, 10,000 at most."""
-        path, rows, more = f"/v3/conversations/{quote(team_id, '')}/pagedmembers", list[Row](), ""
+    async def members(
+        self, addresses: Sequence[str], conversation_id: str, meanings: Mapping[str, str] = TEAM
+    ) -> Sequence[Row]:
+        """Returns the members of a team, or of a chat, as Teams tells them, 10,000 at most."""
+        path, rows, more = f"/v3/conversations/{quote(conversation_id, '')}/pagedmembers", list[Row](), ""
         while len(rows) < _MOST_MEMBERS:
             params = {"pageSize": _PAGE, "continuationToken": more or None}
-            response = await self._send(TEAM, "GET", path, addresses, params=params)
+            response = await self._send(meanings, "GET", path, addresses, params=params)
             page, before = objects(response, "members"), more
             rows += page
             more = text(an_object(response).get("continuationToken")) or ""
@@ -165,7 +168,7 @@ class Bot:
         return await self._at(last, meanings, method, path, **more)
 
     async def _at(self, address: str, meanings: Mapping[str, str], method: str, path: str, **more: Any) -> HttpResponse:
-        http = self._bind(base_url=address, read_error=partial(_read_error, meanings))
+        http = self._bind(base_url=address, read_error=partial(_read_error, meanings), no_effect=_NOTHING_HAPPENED)
         return await self._tokens.send(http, method, path, **more)
 
 

@@ -16,6 +16,7 @@ from server.gen.patchbay.modules.teams.v1.teams_pb2 import (
     SendDmRequest,
     TeamsConnection,
 )
+from server.modules.teams.activities import ITEM, OF_CATEGORY
 from server.modules.teams.connection import cloud_of
 from server.sdk import ActionFailure
 from server.sdk.paging import Row
@@ -25,24 +26,15 @@ SYSTEM_DEFAULT: Final = "systemDefault"
 _CARD: Final = "application/vnd.microsoft.card.adaptive"
 _VERSIONS: Final = frozenset({"1.0", "1.1", "1.2", "1.3", "1.4", "1.5"})
 _LONGEST_LINK: Final = 1900  # longer ones fail in the Windows client
-_TYPES: Final = {
-    "": SYSTEM_DEFAULT,
-    "assignment": "assignmentCreated",
-    "customer_reply": "customerReplyReceived",
-    "approval_request": "approvalRequested",
-    "escalation": "workEscalated",
-    "sla_risk": "slaRiskDetected",
-}
-
-
 Body = dict[str, Any]
 Message = SendDmRequest | PostToChannelRequest
 
 
 def notice(request: NotifyUserRequest, settings: TeamsConnection, chain_id: int) -> Body:
     """Returns the body of an activity notification: free text, or the type that belongs to the category."""
-    kind = _TYPES[request.category]
-    name = "systemDefaultText" if kind == SYSTEM_DEFAULT else "item"
+    kind, name = SYSTEM_DEFAULT, "systemDefaultText"
+    if request.category:
+        kind, name = OF_CATEGORY[request.category].name, ITEM
     return {
         "topic": {"source": "text", "value": request.title, "webUrl": _link(request.link, settings)},
         "activityType": kind,

@@ -22,6 +22,7 @@ class Call:
         writes: Whether it may change something at the vendor.
         timeout: Seconds for all attempts together, without waiting for the budget; None: the execution's deadline.
         ok: Statuses that are returned to the module.
+        no_effect: Statuses with which the vendor says that it did nothing; after them even a write is made again.
         read_error: The module's own reading of other statuses.
         max_bytes: Largest accepted answer.
     """
@@ -34,5 +35,6 @@ class Call:
     writes: bool
     timeout: float | None
     ok: Container[int]
+    no_effect: Container[int]
     read_error: ReadError | None
     max_bytes: int

@@ -30,13 +30,14 @@ class HttpClient:
     Cheap to derive; connections belong to the HttpPool. Obtained from it, or from a module's ConnectionScope.
     """
 
-    __slots__ = ("_courier", "_headers", "_max_bytes", "_read_error", "_target")
+    __slots__ = ("_courier", "_headers", "_max_bytes", "_no_effect", "_read_error", "_target")
 
     def __init__(self, courier: Courier) -> None:
         self._courier = courier
         self._target: Target | None = None
         self._headers: dict[str, str] = dict(courier.plain_headers)
         self._read_error: ReadError | None = None
+        self._no_effect: Container[int] = ()
         self._max_bytes = MAX_BYTES
 
     def __repr__(self) -> str:
@@ -48,6 +49,7 @@ class HttpClient:
         base_url: str,
         headers: Mapping[str, str] | None = None,
         read_error: ReadError | None = None,
+        no_effect: Container[int] = (),
         max_bytes: int = MAX_BYTES,
     ) -> "HttpClient":
         """Returns a client for one vendor address. Sends nothing.
@@ -56,6 +58,8 @@ class HttpClient:
             base_url: Paths of requests are appended to it.
             headers: Sent with every request; they never leave the origin of `base_url`.
             read_error: The module's reading of statuses that were not asked for; None from it: the general one.
+            no_effect: Statuses with which the vendor says that it did nothing and may be asked again. A write that
+                gets one is made again within its attempts, whatever the action's effect class.
             max_bytes: Largest accepted answer, after unpacking.
 
         Raises:
@@ -65,6 +69,7 @@ class HttpClient:
         bound._target = Target.parse(base_url, self._courier.grant)
         bound._headers = {**self._courier.plain_headers, **_checked(headers or {})}
         bound._read_error = read_error
+        bound._no_effect = no_effect
         bound._max_bytes = max_bytes
         return bound
 
@@ -161,6 +166,7 @@ class HttpClient:
             writes=method not in _READS,
             timeout=seconds,
             ok=_OK,
+            no_effect=self._no_effect,
             read_error=self._read_error,
             max_bytes=self._max_bytes,
         )

@@ -71,7 +71,7 @@ class Courier:
             attempt += 1
 
     def _pause(self, last: Setback, call: Call, scope: CallScope, attempt: int, until: float) -> float | None:
-        if last.departed and call.writes and not scope.repeatable:
+        if last.departed and call.writes and not (scope.repeatable or last.harmless):
             return None
         return self.patience.pause(last, attempt, until - monotonic())
 

@@ -23,16 +23,24 @@ class Setback(Exception):
         departed: Whether the vendor may have seen the request.
         passing: Whether another attempt may go better.
         wait: Seconds that the vendor asked to wait.
+        harmless: Whether the vendor said that it did nothing, so that even a write is made again.
     """
 
     def __init__(
-        self, failure: ActionFailure, *, departed: bool, passing: bool = False, wait: float | None = None
+        self,
+        failure: ActionFailure,
+        *,
+        departed: bool,
+        passing: bool = False,
+        wait: float | None = None,
+        harmless: bool = False,
     ) -> None:
         super().__init__("attempt failed")
         self.failure = failure
         self.departed = departed
         self.passing = passing
         self.wait = wait
+        self.harmless = harmless
 
     @property
     def doubtful(self) -> bool:

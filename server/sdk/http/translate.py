@@ -72,9 +72,10 @@ def of_answer(response: HttpResponse, call: Call, masker: Masker) -> Setback:
     about how long to wait."""
     advice = response.retry_after
     failure = _own_reading(response, call, masker) or _by_status(response, call, masker, advice)
-    passing, own = response.status in PASSING_STATUSES, failure.failure.retry_after
+    harmless, own = response.status in call.no_effect, failure.failure.retry_after
+    passing = harmless or response.status in PASSING_STATUSES
     wait = own.ToMilliseconds() / 1000 if failure.failure.HasField("retry_after") else advice
-    return Setback(failure, departed=True, passing=passing, wait=wait)
+    return Setback(failure, departed=True, passing=passing, wait=wait, harmless=harmless)
 
 
 def _own_reading(response: HttpResponse, call: Call, masker: Masker) -> ActionFailure | None:
@@ -98,7 +99,7 @@ def _by_status(response: HttpResponse, call: Call, masker: Masker, advice: float
     status, said = response.status, vendor_text(response, masker)
     reason, what = _meaning(status)
     message = f"The vendor {what} ({status})."
-    definite = 300 <= status < 500 and status != 408
+    definite = status in call.no_effect or (300 <= status < 500 and status != 408)
     if call.writes and not definite:
         return OutcomeUnknown(message, vendor_status=status, vendor_message=said)
     return ActionFailure(

@@ -166,10 +166,34 @@ async def test_a_413_is_too_large(connected: Connected, vendor: SandboxControl, 
 async def test_a_refusal_has_no_effect(
     connected: Connected, vendor: SandboxControl, status: int, retryable: bool
 ) -> None:
-    """412 and 429 may be tried again with the same key."""
+    """412 and 429 are tried three times, then may be tried again with the same key."""
     vendor.add_fault("status", path_regex="conversations$", times=0, status=status, body={"error": {"code": "X"}})
     failure = await failing(connected, post_to_channel, POST)
     assert (failure.effect, failure.retryable) == (Effect.EFFECT_NONE, retryable)
+    assert len(asked(vendor, "connector")) == (3 if retryable else 1)
+    assert messages(vendor) == []
+
+
+@pytest.mark.parametrize("status", [412, 429])
+@pytest.mark.parametrize(("handler", "request_"), [(send_dm, DM), (post_to_channel, POST)])
+async def test_a_refusal_that_passes_is_one_message(
+    connected: Connected, vendor: SandboxControl, handler: Any, request_: Any, status: int
+) -> None:
+    """After 412 or 429 the message is sent again within the call, and is there once."""
+    vendor.add_fault("status", path_regex="v3/conversations", times=2, status=status, headers={"Retry-After": "0"})
+    await connected.run(handler, request_)
+    assert vendor.effects().by_kind == {"send_message": 1}
+
+
+async def test_an_answer_lost_after_a_refusal_is_not_asked_for_again(
+    connected: Connected, vendor: SandboxControl
+) -> None:
+    """429, then a message whose answer is lost: two requests, one message, OUTCOME_UNKNOWN."""
+    vendor.add_fault("status", path_regex="conversations$", times=1, status=429)
+    vendor.add_fault("reset_after", path_regex="conversations$", times=0)
+    failure = await failing(connected, post_to_channel, POST)
+    assert (failure.reason, failure.effect) == ("OUTCOME_UNKNOWN", Effect.EFFECT_UNKNOWN)
+    assert (len(asked(vendor, "connector")), len(messages(vendor))) == (2, 1)
 
 
 @pytest.mark.parametrize("status", [500, 502, 503, 504])

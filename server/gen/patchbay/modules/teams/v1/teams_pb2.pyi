@@ -117,9 +117,9 @@ class NotifyUserRequest(_message.Message):
     email: _builtins.str
     """Address with which a person signs in at Microsoft."""
     title: _builtins.str
-    """What the notice says, from 1 to 150 characters."""
+    """What the notice says, from 1 to 150 characters. Stored masked."""
     message: _builtins.str
-    """A second line; its first 150 characters are shown. Empty: the title again."""
+    """A second line; its first 150 characters are shown. Stored masked. Empty: the title again."""
     link: _builtins.str
     """Where the notice leads: a link into Teams. Any other https address goes along for clients that show the web; Teams
     itself opens the chat with the bot, as it does without a link.
@@ -218,14 +218,14 @@ class SendDmRequest(_message.Message):
     email: _builtins.str
     """Address with which a person signs in at Microsoft."""
     message: _builtins.str
-    """The text, in Teams' Markdown, from 1 to 20,000 characters. With a card it stands at the card's head."""
+    """The text, in Teams' Markdown, from 1 to 20,000 characters. Stored masked. With a card it stands at the card's head."""
     importance: _builtins.str
     """How the message is shown: `low`, `normal` or `high`. Empty: `normal`."""
     alert: _builtins.bool
     """Also puts the message into the person's activity feed. Default: false."""
     @_builtins.property
     def card(self) -> _struct_pb2.Struct:
-        """An Adaptive Card of version 1.0 to 1.5. Unset: text only."""
+        """An Adaptive Card of version 1.0 to 1.5. Stored masked. Unset: text only."""
 
     def __init__(
         self,
@@ -313,14 +313,14 @@ class PostToChannelRequest(_message.Message):
     channel_id: _builtins.str
     """Id of the channel, such as `19:abc@thread.tacv2`. The id of a team stands for its first channel."""
     message: _builtins.str
-    """The text, in Teams' Markdown, from 1 to 20,000 characters. With a card it stands at the card's head."""
+    """The text, in Teams' Markdown, from 1 to 20,000 characters. Stored masked. With a card it stands at the card's head."""
     importance: _builtins.str
     """How the message is shown: `low`, `normal` or `high`. Empty: `normal`."""
     thread_id: _builtins.str
     """Id of the message whose thread is answered: the `thread_id` of an earlier post. Empty: a new thread."""
     @_builtins.property
     def card(self) -> _struct_pb2.Struct:
-        """An Adaptive Card of version 1.0 to 1.5. Unset: text only."""
+        """An Adaptive Card of version 1.0 to 1.5. Stored masked. Unset: text only."""
 
     @_builtins.property
     def mentions(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:

@@ -144,6 +144,24 @@ async def test_bad_input_names_its_field(level: Served, action: str, input: dict
     assert any(name.startswith(field) for name in fields(caught.value)), fields(caught.value)
 
 
+@pytest.mark.parametrize("more", [{}, {"device_ids": []}, {"device_ids": [APP], "all_devices": True}])
+async def test_an_order_says_which_devices(level: Served, vendor: SandboxControl, more: dict[str, Any]) -> None:
+    """An empty list is no word for every device: it is refused with both fields named, and nothing is sent."""
+    with pytest.raises(grpc.aio.AioRpcError) as caught:
+        await run(level, "automations.trigger", {"automation_id": CLEANUP, **more}, "key")
+    assert caught.value.code() == grpc.StatusCode.INVALID_ARGUMENT
+    told = caught.value.details()
+    assert ("device_ids" in told, "all_devices" in told) == (True, True)
+    assert vendor.effects().total == 0
+
+
+async def test_every_device_is_ordered_by_saying_so(level: Served, vendor: SandboxControl) -> None:
+    """Then no list is sent and the trigger's conditions choose."""
+    order = {"automation_id": SPOOLER, "webhook_name": "Servers", "all_devices": True}
+    assert len((await output(level, "automations.trigger", order, "key"))["runs"]) == 2
+    assert vendor.effects().count("trigger") == 1
+
+
 @pytest.mark.parametrize("key", ["", "a b", "lk-ü"])
 async def test_a_key_that_headers_cannot_carry_names_its_field(served: Served, key: str) -> None:
     """Nothing is asked with it."""

@@ -24,6 +24,7 @@ class Call:
         ok: Statuses that are returned to the module.
         read_error: The module's own reading of other statuses.
         max_bytes: Largest accepted answer.
+        about: Input field that names what is asked about, for NOT_FOUND.
     """
 
     method: str
@@ -36,3 +37,4 @@ class Call:
     ok: Container[int]
     read_error: ReadError | None
     max_bytes: int
+    about: str = ""

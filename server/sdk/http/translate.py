@@ -73,6 +73,8 @@ def of_answer(response: HttpResponse, call: Call, masker: Masker) -> Setback:
     about how long to wait."""
     advice = advised_wait(response.headers.get("retry-after", ""), time.time())
     failure = _own_reading(response, call, masker) or _by_status(response, call, masker, advice)
+    if failure.failure.reason == "NOT_FOUND":
+        failure.failure.field = failure.failure.field or call.about
     passing, own = response.status in PASSING_STATUSES, failure.failure.retry_after
     wait = own.ToMilliseconds() / 1000 if failure.failure.HasField("retry_after") else advice
     return Setback(failure, departed=True, passing=passing, wait=wait)

@@ -9,6 +9,7 @@ from google.protobuf.message import Message
 from server.sdk import scope
 from server.sdk.alert_book import ACTIVE, Alert
 from server.sdk.context import ActionContext
+from server.sdk.failures import ActionFailure
 from server.sdk.listing import Listing
 from server.sdk.reading import filled
 
@@ -50,16 +51,22 @@ class Alerts(Generic[M]):
         chosen = [one for one in await _asked(ctx, device_id) if device_id in {"", one.device_id}]
         return [self.told(one) for one in sorted(chosen, key=_age)[:limit]]
 
-    async def find(self, id: str, ctx: ActionContext[Source]) -> tuple[Alert, M] | None:
+    async def find(self, id: str, ctx: ActionContext[Source], *, about: str) -> tuple[Alert, M]:
         """Returns an alert by its id in the book or at the vendor, and its message. For vendors that tell no single
-        alert: what the book does not hold is looked for among the active ones."""
+        alert: what the book does not hold is looked for among the active ones.
+
+        Raises:
+            ActionFailure: NOT_FOUND at the input field `about`.
+        """
         known = await ctx.alerts.get(id)
         if known is None:
             for one in await _asked(ctx):
                 if one.external_alert_id == id:
                     return one, self.told(one)
             known = await ctx.alerts.get(id)  # resolved meanwhile, so in the book by now
-        return None if known is None else (known, self.told(known, LOCAL))
+        if known is None:
+            raise ActionFailure("NOT_FOUND", "There is no active alert with this id.", field=about)
+        return known, self.told(known, LOCAL)
 
     def told(self, alert: Alert, source: str = "") -> M:
         """Returns the message for an alert. `source` is the provider when it is not given."""

@@ -16,6 +16,8 @@ from server.sdk.schedule.book import ScheduleBook
 
 C = TypeVar("C")
 
+_TO_TELL = 5.0  # seconds
+
 
 @dataclass(frozen=True, slots=True)
 class Deadline:
@@ -35,6 +37,11 @@ class Deadline:
     def within(self, seconds: float) -> float:
         """Returns `seconds`, or what is left when that is less."""
         return min(seconds, self.remaining())
+
+    def part(self, seconds: float) -> "Deadline":
+        """Returns the deadline of a wait: that many seconds from now, and early enough to tell afterwards what is
+        known."""
+        return Deadline(min(monotonic() + seconds, self.at - _TO_TELL))
 
 
 class LocalTransaction(Protocol):

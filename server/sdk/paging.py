@@ -1,5 +1,6 @@
 """Walking a vendor's list page by page."""
 
+import sys
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any
 
@@ -15,8 +16,8 @@ def any_row(_row: Row) -> bool:
     return True
 
 
-async def walked(fetch: Fetch, most: int, wanted: Callable[[Row], bool] = any_row) -> list[Row]:
-    """Returns the first `most` rows that are wanted; asks for no page that is not needed.
+async def walked(fetch: Fetch, most: int = sys.maxsize, wanted: Callable[[Row], bool] = any_row) -> list[Row]:
+    """Returns the first `most` rows that are wanted, else all; asks for no page that is not needed.
 
     Raises:
         ActionFailure: VENDOR_ANSWER_INVALID, when a cursor comes twice: such a list would never end.

@@ -48,6 +48,18 @@ def objects(response: HttpResponse, within: str = "") -> list[dict[str, Any]]:
     raise response.invalid("The vendor answered something else than a list of objects.")
 
 
+def inner(row: Mapping[str, Any], name: str) -> dict[str, Any]:
+    """Returns the object that a row has under that name, an empty one when it has none."""
+    found = row.get(name)
+    return found if isinstance(found, dict) else {}
+
+
+def inner_rows(row: Mapping[str, Any], name: str) -> list[dict[str, Any]]:
+    """Returns the objects of the list that a row has under that name."""
+    found = row.get(name)
+    return [one for one in found if isinstance(one, dict)] if isinstance(found, list) else []
+
+
 def text(value: Any) -> str | None:
     """Returns a text that is not empty, or a number as text, as ids often are."""
     if isinstance(value, int) and not isinstance(value, bool):

@@ -3,13 +3,12 @@
 import json
 from collections.abc import Sequence
 from typing import Any, Final
-from uuid import UUID
 
 import asyncpg
 
 from server.sdk.alert_book import Alert
 from server.store.database import Database
-from server.store.text import storable, storable_json
+from server.store.text import storable, storable_json, uuid_of
 
 _FRESH: Final = """
     SELECT EXISTS (SELECT FROM rmm_alert_fills
@@ -98,7 +97,7 @@ class Alerts:
 
     async def get(self, id: str) -> Alert | None:
         """Returns an alert by its id at the vendor, else by that in the book."""
-        rows = await self._rows(_GET, storable(id), _uuid(id))
+        rows = await self._rows(_GET, storable(id), uuid_of(id))
         return _alert(rows[0]) if rows else None
 
     async def refresh(self, alerts: Sequence[Alert], *, complete: bool) -> Sequence[Alert]:
@@ -160,10 +159,3 @@ def _alert(row: asyncpg.Record) -> Alert:
         updated_at=row["vendor_updated_at"],
         details=json.loads(row["metadata"]),
     )
-
-
-def _uuid(text: str) -> UUID | None:
-    try:
-        return UUID(text)
-    except ValueError:
-        return None

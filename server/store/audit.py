@@ -9,7 +9,7 @@ from uuid import UUID, uuid4
 
 from server.store.batch import Batcher
 from server.store.database import Database
-from server.store.text import storable
+from server.store.text import storable, uuid_of
 
 NO_TENANT: Final = str(UUID(int=0))
 _PRUNED_AT_ONCE: Final = 5_000
@@ -131,16 +131,10 @@ def _row(entry: AuditEntry) -> dict[str, Any]:
     row: dict[str, Any] = dict(zip(_NAMES, entry, strict=True))
     row["at"] = entry.at.isoformat()
     row["tenant"] = entry.tenant or NO_TENANT
-    row["execution_id"] = _uuid(entry.execution_id)
+    execution = uuid_of(entry.execution_id)
+    row["execution_id"] = None if execution is None else str(execution)
     return row
 
 
 def _storable(value: Any) -> Any:
     return storable(value) if isinstance(value, str) else value
-
-
-def _uuid(text: str) -> str | None:
-    try:
-        return str(UUID(text)) if text else None
-    except ValueError:
-        return None

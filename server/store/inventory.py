@@ -3,13 +3,12 @@
 import json
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
-from uuid import UUID
 
 import asyncpg
 
 from server.sdk.inventory import Device, DeviceFilter
 from server.store.database import Database
-from server.store.text import storable, storable_json
+from server.store.text import storable, storable_json, uuid_of
 
 _ATTRIBUTES: Final = ("organization_name", "site_name", "platform", "os_name")
 _DETAIL: Final = "details."
@@ -91,7 +90,7 @@ class Assets:
 
         `query` is looked for, without regard to case, in the names of device, organization and site.
         """
-        asset = _uuid(wanted.asset_id)
+        asset = uuid_of(wanted.asset_id)
         if wanted.asset_id and asset is None:
             return []
         texts = (storable(wanted.query), storable(wanted.organization_id))
@@ -158,10 +157,3 @@ def _device(row: asyncpg.Record) -> Device:
         details={name.removeprefix(_DETAIL): value for name, value in told.items() if name.startswith(_DETAIL)},
         **{name: value for name, value in told.items() if not name.startswith(_DETAIL)},
     )
-
-
-def _uuid(text: str) -> UUID | None:
-    try:
-        return UUID(text) if text else None
-    except ValueError:
-        return None

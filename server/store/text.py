@@ -1,6 +1,7 @@
 """Text from elsewhere that PostgreSQL can hold."""
 
 from typing import Any
+from uuid import UUID
 
 
 def storable(text: str) -> str:
@@ -8,6 +9,14 @@ def storable(text: str) -> str:
     if "\0" in text:
         text = text.replace("\0", "\N{SYMBOL FOR NULL}")
     return text if text.isascii() else text.encode("utf-8", "replace").decode("utf-8")
+
+
+def uuid_of(text: str) -> UUID | None:
+    """Returns the UUID that a text is; None for any other text."""
+    try:
+        return UUID(text)
+    except ValueError:
+        return None
 
 
 def storable_json(value: Any) -> Any:

@@ -288,6 +288,23 @@ async def test_own_reading_comes_first(bound: Bound, method: str) -> None:
     assert found[2].failure.vendor_message == "Forbidden by proxy"
 
 
+async def test_what_is_not_found_names_the_input_that_names_it(bound: Bound) -> None:
+    """NOT_FOUND has the field that the request was about, unless the module says another; others have none."""
+
+    def read(response: HttpResponse) -> ActionFailure | None:
+        script = ActionFailure("NOT_FOUND", "No such script.", field="script_id")
+        return script if b"script" in response.content else None
+
+    async with vendor(answer(404), answer(404, "script"), answer(409)) as server, entered(scope()):
+        client = bound(server, read_error=read)
+        found = []
+        for _ in range(3):
+            with pytest.raises(ActionFailure) as raised:
+                await client.request("GET", "/", about="device_id")
+            found.append((raised.value.failure.reason, raised.value.failure.field))
+    assert found == [("NOT_FOUND", "device_id"), ("NOT_FOUND", "script_id"), ("CONFLICT", "")]
+
+
 async def test_no_more_of_an_error_is_read_than_helps(bound: Bound) -> None:
     """The module's reading of an error gets at most 256 KiB of it, whatever it accepts as an answer."""
     seen: list[int] = []

@@ -15,6 +15,13 @@ def test_pauses_double_up_to_the_longest() -> None:
     assert list(islice(doubling(1.0, 5.0), 5)) == [1.0, 2.0, 4.0, 5.0, 5.0]
 
 
+def test_a_wait_is_part_of_the_time_and_leaves_some_to_tell_the_end() -> None:
+    """A short wait is as long as it was asked for; a long one ends five seconds before the execution."""
+    execution = Deadline.after(100)
+    assert execution.part(3_600) == Deadline(execution.at - 5)
+    assert execution.part(10).at < execution.at - 50
+
+
 class Looks:
     """Has something at a given look, and notes the pauses in between."""
 

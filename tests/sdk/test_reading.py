@@ -8,7 +8,7 @@ from server.gen.patchbay.modules.tacticalrmm.v1 import tacticalrmm_pb2 as pb
 from server.gen.patchbay.v1 import executor_pb2
 from server.sdk import ActionFailure, OutcomeUnknown
 from server.sdk.http import HttpResponse
-from server.sdk.reading import an_object, filled, flag, moment, number, objects, text, whole
+from server.sdk.reading import an_object, filled, flag, inner, inner_rows, moment, number, objects, text, whole
 from tests.gen.torture.v1 import torture_pb2
 
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
@@ -31,6 +31,13 @@ def test_a_list_is_found_bare_or_under_its_name() -> None:
     assert objects(answer(b'{"data": [{"id": 1}]}'), "data") == [{"id": 1}]
     assert objects(answer(b'[{"id": 1}]'), "data") == [{"id": 1}]
     assert objects(answer(b"[]")) == []
+
+
+def test_what_a_row_holds_is_empty_where_it_is_missing_or_something_else() -> None:
+    """Vendors leave inner objects and lists out, or put other things in their place."""
+    row = {"os": {"name": "x"}, "tags": ["a", {"id": 1}], "none": None, "text": "x"}
+    assert [inner(row, name) for name in ("os", "tags", "none", "text", "absent")] == [{"name": "x"}, {}, {}, {}, {}]
+    assert [inner_rows(row, name) for name in ("tags", "os", "none", "absent")] == [[{"id": 1}], [], [], []]
 
 
 @pytest.mark.parametrize("body", [b"3", b'"text"', b"null", b'[{"id": 1}, 2]', b'{"data": {}}', b"<html>"])

@@ -5,7 +5,7 @@ from server.modules.huntress.client import HuntressClient
 from server.sdk import ActionContext, ActionFailure, FailureCategory, ProbeContext
 from server.sdk.listing import named
 from server.sdk.paging import Row
-from server.sdk.reading import filled, text
+from server.sdk.reading import filled, inner, text
 
 Context = ActionContext[HuntressClient]
 
@@ -22,7 +22,7 @@ async def find_incidents(request: pb.FindIncidentsRequest, ctx: Context) -> pb.F
 
 async def get_incident(request: pb.GetIncidentRequest, ctx: Context) -> pb.GetIncidentResponse:
     """Reads one incident report."""
-    report = await ctx.client.one("incident_report", request.incident_id)
+    report = await ctx.client.one("incident_report", request.incident_id, about="incident_id")
     return pb.GetIncidentResponse(incident=_incident(report), body=text(report.get("body")))
 
 
@@ -34,7 +34,7 @@ async def resolve_incident(request: pb.ResolveIncidentRequest, ctx: Context) -> 
     except ActionFailure as refusal:
         if refusal.failure.vendor_status not in _NOT_READY:
             raise
-        report = await ctx.client.one("incident_report", request.incident_id)
+        report = await ctx.client.one("incident_report", request.incident_id, about="incident_id")
         if report.get("status") != "closed":
             raise await _not_ready(request, report, refusal, ctx.client) from None
         return _resolved(request, report, already=True)
@@ -45,7 +45,7 @@ async def probe_resolution(
 ) -> pb.ResolveIncidentResponse | None:
     """A closed report is what was asked for, whoever closed it. One that is open proves nothing: the request may still
     be on its way."""
-    report = await ctx.client.one("incident_report", request.incident_id)
+    report = await ctx.client.one("incident_report", request.incident_id, about="incident_id")
     return _resolved(request, report, already=None) if report.get("status") == "closed" else None
 
 
@@ -59,15 +59,14 @@ async def list_organizations(request: pb.ListOrganizationsRequest, ctx: Context)
 
 async def get_agent(request: pb.GetAgentRequest, ctx: Context) -> pb.GetAgentResponse:
     """Reads one agent."""
-    agent = await ctx.client.one("agent", request.agent_id)
+    agent = await ctx.client.one("agent", request.agent_id, about="agent_id")
     return pb.GetAgentResponse(agent=filled(pb.Agent, agent, agent_id=request.agent_id))
 
 
 async def get_account(_request: pb.GetAccountRequest, ctx: Context) -> pb.GetAccountResponse:
     """Reads the account, and whose key it is."""
     account, actor = await ctx.client.one("account"), await ctx.client.one("actor")
-    user = actor.get("user")
-    email = user.get("email") if isinstance(user, dict) else None
+    email = inner(actor, "user").get("email")
     return filled(pb.GetAccountResponse, account, account_id=account.get("id"), key_user_email=email)
 
 

@@ -41,10 +41,10 @@ class HuntressClient:
         actions. Raises ActionFailure when it is not accepted."""
         await self.one("account")
 
-    async def one(self, name: str, id: str = "") -> Row:
+    async def one(self, name: str, id: str = "", *, about: str = "") -> Row:
         """Returns a thing by the singular of its path: `account`, `actor`, `agent`, `incident_report`."""
         path = f"/{name}s/{id}" if id else f"/{name}"
-        return an_object(await self._http.request("GET", path, timeout=_SECONDS), name)
+        return an_object(await self._http.request("GET", path, timeout=_SECONDS, about=about), name)
 
     async def many(
         self, path: str, params: Mapping[str, Any], most: int, wanted: Callable[[Row], bool] = any_row
@@ -68,7 +68,8 @@ class HuntressClient:
             OutcomeUnknown: The request went out and no usable answer came.
         """
         path = f"/incident_reports/{incident_id}/resolution"
-        return an_object(await self._http.request("POST", path, timeout=_SECONDS), "incident_report")
+        response = await self._http.request("POST", path, timeout=_SECONDS, about="incident_id")
+        return an_object(response, "incident_report")
 
 
 def _read_error(response: HttpResponse) -> ActionFailure | None:

@@ -1,18 +1,18 @@
 """What a tenant can do with Level."""
 
-from collections.abc import Iterable
+from collections import defaultdict
 from typing import Any, Final
 
 from server.gen.patchbay.modules.levelio.v1 import levelio_pb2 as pb
 from server.modules.levelio.client import LevelClient, Webhook, trigger_missing
-from server.sdk import ActionContext, ActionFailure, Deadline
+from server.sdk import ActionContext, ActionFailure
 from server.sdk.alert_book import RESOLVED
 from server.sdk.alerts import Alerts
 from server.sdk.devices import Devices
 from server.sdk.listing import by_name
 from server.sdk.paging import Row
 from server.sdk.polling import awaited
-from server.sdk.reading import filled
+from server.sdk.reading import filled, text
 
 Context = ActionContext[LevelClient]
 
@@ -23,7 +23,6 @@ _ALERTS: Final = Alerts(
     pb.Alert, "levelio", alert_id="external_alert_id", name="title", description="message", started_at="created_at"
 )
 _ENDS: Final = frozenset({"success", "warning", "error", "canceled"})
-_ANSWER_SECONDS: Final = 5.0
 
 
 async def find_devices(request: pb.FindDevicesRequest, ctx: Context) -> pb.FindDevicesResponse:
@@ -53,9 +52,8 @@ async def resolve_alert(request: pb.ResolveAlertRequest, ctx: Context) -> pb.Res
 
 async def list_updates(request: pb.ListUpdatesRequest, ctx: Context) -> pb.ListUpdatesResponse:
     """Lists updates, filtered by the vendor."""
-    rows = await ctx.client.updates(
-        limit=request.limit, device_id=request.device_id, status=request.status, category=request.category
-    )
+    filters = {field.name: value for field, value in request.ListFields() if field.name != "limit"}
+    rows = await ctx.client.updates(request.limit, filters)
     shown = [filled(pb.Update, row, update_id=row.get("id")) for row in rows]
     return pb.ListUpdatesResponse(updates=shown, count=len(shown))
 
@@ -65,8 +63,11 @@ async def list_automations(request: pb.ListAutomationsRequest, ctx: Context) -> 
     rows, webhooks = await ctx.client.automations(), await ctx.client.webhooks()
     if not webhooks.complete:
         ctx.warn("WEBHOOK_TRIGGERS_INCOMPLETE", "Level told only some of the webhook triggers.", "")
+    triggers: defaultdict[str | None, list[pb.WebhookTrigger]] = defaultdict(list)
+    for webhook in webhooks.items:
+        triggers[webhook.automation_id].append(webhook.shown)
     shown = [
-        filled(pb.Automation, row, automation_id=row.get("id"), webhooks=_shown(webhooks.items, row.get("id")))
+        filled(pb.Automation, row, automation_id=row.get("id"), webhooks=triggers[text(row.get("id"))])
         for row in by_name(rows, request.query, request.limit)
     ]
     return pb.ListAutomationsResponse(automations=shown, count=len(shown))
@@ -81,7 +82,7 @@ async def trigger_automation(request: pb.TriggerAutomationRequest, ctx: Context)
     if not token:
         webhook = await _chosen(request, ctx.client)
         token = webhook.token
-        if ignored := sorted(order.keys() - set(webhook.parameters)):
+        if ignored := sorted(order.keys() - set(webhook.shown.parameters)):
             ctx.warn("PARAMETERS_NOT_MAPPED", f"The webhook trigger maps no {', '.join(ignored)}.", "")
     runs = await ctx.client.trigger(token, order)
     started = [filled(pb.StartedRun, run, run_id=run.get("id")) for run in runs or ()]
@@ -96,31 +97,20 @@ async def run_status(request: pb.RunStatusRequest, ctx: Context) -> pb.RunStatus
         seen[:] = [await ctx.client.run(request.run_id, steps=request.include_steps)]
         return seen[0] if _finished(seen[0]) else None
 
-    wait = min(request.wait_seconds, ctx.deadline.remaining() - _ANSWER_SECONDS)
-    await awaited(look, Deadline.after(wait), ctx.client.pauses())
+    await awaited(look, ctx.deadline.part(request.wait_seconds), ctx.client.pauses())
     (row,) = seen
     run = filled(pb.Run, row, run_id=request.run_id, finished=_finished(row))
     return filled(pb.RunStatusResponse, row, run=run)
 
 
-def _shown(webhooks: Iterable[Webhook], automation_id: Any) -> list[pb.WebhookTrigger]:
-    return [
-        pb.WebhookTrigger(
-            name=one.name, parameters=one.parameters, requires_authorization_header=one.requires_authorization
-        )
-        for one in webhooks
-        if one.automation_id == automation_id
-    ]
-
-
 async def _chosen(request: pb.TriggerAutomationRequest, client: LevelClient) -> Webhook:
     webhooks = await client.webhooks()
     own = [one for one in webhooks.items if one.automation_id == request.automation_id]
-    fitting = [one for one in own if request.webhook_name in {"", one.name}]
+    fitting = [one for one in own if request.webhook_name in {"", one.shown.name}]
     if len(fitting) == 1:
         return fitting[0]
     if own:
-        names = ", ".join(f"`{one.name}`" if one.name else "one without a name" for one in own)
+        names = ", ".join(f"`{one.shown.name}`" if one.shown.name else "one without a name" for one in own)
         raise ActionFailure(
             "WEBHOOK_TRIGGER_AMBIGUOUS", f"The automation has these webhook triggers: {names}.", field="webhook_name"
         )

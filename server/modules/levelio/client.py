@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 from urllib.parse import quote
 
-from server.gen.patchbay.modules.levelio.v1.levelio_pb2 import LevelIoConnection
+from server.gen.patchbay.modules.levelio.v1.levelio_pb2 import LevelIoConnection, WebhookTrigger
 from server.sdk import ActionFailure, Alert, ConnectionScope, Device, DeviceFilter
 from server.sdk.addresses import address_or
 from server.sdk.alert_book import ACTIVE, RESOLVED
@@ -18,7 +18,7 @@ from server.sdk.http import HttpResponse
 from server.sdk.listing import Listing
 from server.sdk.paging import Row, walked
 from server.sdk.polling import doubling
-from server.sdk.reading import an_object, flag, moment, objects, text
+from server.sdk.reading import an_object, filled, flag, inner, moment, objects, text
 
 instance_url: Final = address_or("https://api.level.io")
 
@@ -29,15 +29,13 @@ _FACTS: Final = ("nickname", "serial_number", "security_score", "role", "tags", 
 _STATES: Final = ("last_logged_in_user", "last_reboot_time", "operating_system", "security")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True)
 class Webhook:
-    """A webhook trigger. Its token can start the automation without any key."""
+    """A webhook trigger of an automation. Its token can start the automation without any key."""
 
     token: str = field(repr=False)
     automation_id: str
-    name: str | None
-    parameters: Sequence[str]
-    requires_authorization: bool | None
+    shown: WebhookTrigger
 
 
 class LevelClient:
@@ -75,7 +73,7 @@ class LevelClient:
 
     async def device(self, device_id: str) -> Device:
         """Returns one device."""
-        return _device({"id": device_id, **await self._one("devices", device_id, _PARTS)})
+        return _device({"id": device_id, **await self._one("devices", device_id, "device_id", _PARTS)})
 
     async def active_alerts(self, device_id: str) -> Listing[Alert]:
         """Returns active alerts, all or those of a device."""
@@ -84,12 +82,12 @@ class LevelClient:
 
     async def resolve(self, alert_id: str) -> Alert:
         """Resolves an alert and returns it; one that is resolved is answered as it stands."""
-        row = an_object(await self._http.request("POST", f"/alerts/{quote(alert_id, '')}/resolve"))
-        return _alert({"id": alert_id, **row})
+        path = f"/alerts/{quote(alert_id, '')}/resolve"
+        return _alert({"id": alert_id, **an_object(await self._http.request("POST", path, about="alert_id"))})
 
-    async def updates(self, *, limit: int, **filters: str) -> Sequence[Row]:
+    async def updates(self, most: int, filters: Mapping[str, str]) -> Sequence[Row]:
         """Returns updates as Level tells them. Filters: `device_id`, `status`, `category`."""
-        return (await self._walk("/updates", {name: value or None for name, value in filters.items()}, limit)).items
+        return (await self._walk("/updates", filters, most)).items
 
     async def automations(self) -> Sequence[Row]:
         """Returns automations as Level tells them."""
@@ -117,10 +115,10 @@ class LevelClient:
 
     async def run(self, run_id: str, *, steps: bool) -> Row:
         """Returns a run as Level tells it."""
-        return await self._one("automation-runs", run_id, {"include_steps": steps or None})
+        return await self._one("automation-runs", run_id, "run_id", {"include_steps": steps or None})
 
-    async def _one(self, kind: str, id: str, params: Mapping[str, Any]) -> dict[str, Any]:
-        return an_object(await self._http.request("GET", f"/{kind}/{quote(id, '')}", params=params))
+    async def _one(self, kind: str, id: str, field: str, params: Mapping[str, Any]) -> dict[str, Any]:
+        return an_object(await self._http.request("GET", f"/{kind}/{quote(id, '')}", params=params, about=field))
 
     async def _walk(self, path: str, params: Mapping[str, Any], most: int = 0) -> Listing[Row]:
         """Walks a list; it is complete when Level says so. Rows without an id cannot be walked past a page."""
@@ -157,14 +155,13 @@ def trigger_missing(message: str) -> ActionFailure:
 
 
 def _device(row: Row) -> Device:
-    system = row.get("operating_system")
     return Device(
         device_id=text(row["id"]) or "",
         name=text(row.get("hostname")),
         organization_id=text(row.get("group_id")),
         organization_name=text(row.get("group_name")),
         platform=text(row.get("platform")),
-        os_name=text(system.get("full_operating_system")) if isinstance(system, dict) else None,
+        os_name=text(inner(row, "operating_system").get("full_operating_system")),
         status=_ONLINE[flag(row.get("online"))],
         last_seen_at=moment(row.get("last_seen_at")),
         details={name: row.get(name) for name in (*_FACTS, *_STATES)},
@@ -186,11 +183,5 @@ def _alert(row: Row) -> Alert:
 
 def _webhook(row: Row) -> Webhook:
     """The token is told as the last part of an address."""
-    keys = row.get("parameters")
-    return Webhook(
-        token=(text(row.get("url")) or "").rpartition("/")[2],
-        automation_id=text(row.get("automation_id")) or "",
-        name=text(row.get("name")),
-        parameters=[key for key in keys if isinstance(key, str)] if isinstance(keys, list) else [],
-        requires_authorization=flag(row.get("requires_authorization_header")),
-    )
+    token = (text(row.get("url")) or "").rpartition("/")[2]
+    return Webhook(token, text(row.get("automation_id")) or "", filled(WebhookTrigger, row))

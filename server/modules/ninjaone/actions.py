@@ -10,7 +10,6 @@ from server.sdk import (
     ActionContext,
     ActionFailure,
     Alert,
-    Deadline,
     FailureCategory,
     OutcomeUnknown,
     sends_at_once,
@@ -19,7 +18,7 @@ from server.sdk.alert_book import RESOLVED
 from server.sdk.alerts import Alerts
 from server.sdk.devices import Devices
 from server.sdk.listing import by_name
-from server.sdk.reading import filled, text
+from server.sdk.reading import filled, inner, inner_rows, text
 
 Context = ActionContext[NinjaClient]
 
@@ -27,7 +26,6 @@ _DEVICES: Final = Devices(
     pb.Device, "ninjaone", external_device_id="device_id", display_name="name", agent_online="online"
 )
 _ALERTS: Final = Alerts(pb.Alert, "ninjaone", acknowledged="over")
-_ANSWER_SECONDS: Final = 5.0
 
 
 async def find_devices(request: pb.FindDevicesRequest, ctx: Context) -> pb.FindDevicesResponse:
@@ -54,7 +52,7 @@ async def reboot_device(request: pb.RebootDeviceRequest, ctx: Context) -> pb.Reb
 async def scripting_options(request: pb.ScriptingOptionsRequest, ctx: Context) -> pb.ScriptingOptionsResponse:
     """Lists what may run on a device, and as whom."""
     options = await ctx.client.scripting_options(request.device_id)
-    shown = [filled(pb.Script, row) for row in by_name(_rows(options, "scripts"), request.query)]
+    shown = [filled(pb.Script, row) for row in by_name(inner_rows(options, "scripts"), request.query)]
     return pb.ScriptingOptionsResponse(scripts=shown, count=len(shown), run_as=_run_as(options))
 
 
@@ -78,8 +76,7 @@ async def run_script(request: pb.RunScriptRequest, ctx: Context) -> pb.RunScript
         answer = await client.run_script(device_id, {**order, "runAs": run_as})
         if not request.wait_for_result:
             return told(request, mark, answer, None)
-        limit = Deadline.after(min(request.timeout, ctx.deadline.remaining() - _ANSWER_SECONDS))
-        end = await followed(client, device_id, mark, answer, limit)
+        end = await followed(client, device_id, mark, answer, ctx.deadline.part(request.timeout))
     if end is None:
         raise OutcomeUnknown(f"NinjaOne took the order and told no end of it within {request.timeout} s.")
     return told(request, mark, answer, end)
@@ -112,24 +109,14 @@ async def reset_alert(request: pb.ResetAlertRequest, ctx: Context) -> pb.ResetAl
 
 
 async def _known(request: pb.GetAlertRequest | pb.ResetAlertRequest, ctx: Context) -> tuple[Alert, pb.Alert]:
-    """Returns an alert and its message: NinjaOne tells no single one, only all that are active."""
-    found = await _ALERTS.find((request.alert_uid or request.external_alert_id).lower(), ctx)
-    if found is None:
-        field = request.WhichOneof("alert") or ""
-        raise ActionFailure("NOT_FOUND", "NinjaOne has no active alert with this uid.", field=field)
-    return found
-
-
-def _rows(value: Mapping[str, Any], name: str) -> list[Mapping[str, Any]]:
-    rows = value.get(name)
-    return [row for row in rows if isinstance(row, dict)] if isinstance(rows, list) else []
+    field = request.WhichOneof("alert") or ""
+    return await _ALERTS.find(getattr(request, field).lower(), ctx, about=field)
 
 
 def _run_as(options: Mapping[str, Any]) -> list[pb.RunAs]:
-    told = options.get("credentials")
-    known = told if isinstance(told, dict) else {}
+    known = inner(options, "credentials")
     roles = [role for role in known.get("roles") or () if isinstance(role, str)]
-    stored = [filled(pb.RunAs, row, value=row.get("id")) for row in _rows(known, "credentials")]
+    stored = [filled(pb.RunAs, row, value=row.get("id")) for row in inner_rows(known, "credentials")]
     return [*(pb.RunAs(value=role, name=role, type="ROLE") for role in roles), *stored]
 
 
@@ -138,7 +125,7 @@ def _runnable(request: pb.RunScriptRequest, options: Mapping[str, Any]) -> dict[
     field = request.WhichOneof("runnable") or ""
     key = "id" if field == "script_id" else "uid"
     wanted = getattr(request, field)
-    for row in _rows(options, "scripts"):
+    for row in inner_rows(options, "scripts"):
         if text(row.get(key)) == wanted.lower():
             if request.type not in {"", row.get("type")}:
                 raise ActionFailure("SCRIPT_NOT_AVAILABLE", f"The item is no {request.type}.", field="type")

@@ -10,13 +10,14 @@ from functools import partial
 from typing import Any, Final
 
 from server.gen.patchbay.modules.ninjaone.v1.ninjaone_pb2 import NinjaOneConnection
-from server.modules.ninjaone.connection import app_of, explain, grant_of, instance_url, read_error
+from server.modules.ninjaone.connection import app_of, grant_of, instance_url, read_error
 from server.sdk import ActionFailure, Alert, ConnectionScope, Device, DeviceFilter, OutcomeUnknown
 from server.sdk.http import HttpClient, HttpResponse
 from server.sdk.listing import Listing
 from server.sdk.oauth import AccessTokens
+from server.sdk.paging import Row, walked
 from server.sdk.polling import doubling
-from server.sdk.reading import an_object, flag, moment, objects, text, whole
+from server.sdk.reading import an_object, flag, inner, moment, objects, text, whole
 from server.sdk.recent import Recent
 
 _PAGE: Final = 500
@@ -52,74 +53,66 @@ class NinjaClient:
 
     async def device(self, device_id: str) -> Device:
         """Returns one device."""
-        row = an_object(await self._get(f"/v2/device/{device_id}", field="device_id"))
+        row = an_object(await self._get(f"/v2/device/{device_id}", about="device_id"))
         return _device({**row, "id": device_id}, await self._names.get())
 
     async def reboot(self, device_id: str, mode: str, reason: str) -> None:
         """Orders a reboot."""
         body = {"reason": reason} if reason else {}
-        await self._post(f"/v2/device/{device_id}/reboot/{mode}", body, field="device_id")
+        await self._post(f"/v2/device/{device_id}/reboot/{mode}", body, about="device_id")
 
     async def scripting_options(self, device_id: str) -> Mapping[str, Any]:
         """Returns what may run on a device, and as whom."""
-        return an_object(await self._get(f"/v2/device/{device_id}/scripting/options", field="device_id"))
+        return an_object(await self._get(f"/v2/device/{device_id}/scripting/options", about="device_id"))
 
     async def run_script(self, device_id: str, order: Mapping[str, Any]) -> Any:
         """Orders a run and returns the answer, usually none. Its properties are strict: `scriptId` is a 400."""
-        return await self._post(f"/v2/device/{device_id}/script/run", order, field="device_id")
+        return await self._post(f"/v2/device/{device_id}/script/run", order, about="device_id")
 
     async def activities(self, device_id: str, **query: str | int | None) -> HttpResponse:
         """Returns a page of a device's activities, newest first."""
-        return await self._get(f"/v2/device/{device_id}/activities", field="device_id", **query)
+        return await self._get(f"/v2/device/{device_id}/activities", about="device_id", **query)
 
     async def active_alerts(self, device_id: str) -> Listing[Alert]:
         """Returns all active alerts, or those of a device."""
         path = f"/v2/device/{device_id}/alerts" if device_id else "/v2/alerts"
-        rows = objects(await self._get(path, field="device_id"))
+        rows = objects(await self._get(path, about="device_id"))
         return Listing([_alert(row) for row in rows if row.get("uid")], complete=not device_id)
 
     async def reset(self, uid: str) -> None:
         """Clears an alert; raises NOT_FOUND for one that is gone."""
-        await self._post(f"/v2/alert/{uid}/reset", None, field="alert_uid")
+        await self._post(f"/v2/alert/{uid}/reset", None, about="alert_uid")
 
     async def _organization_names(self) -> Mapping[str | None, str | None]:
         rows = await self._paged("/v2/organizations")
         return {text(row.get("id")): text(row.get("name")) for row in rows}
 
-    async def _paged(self, path: str) -> list[dict[str, Any]]:
+    async def _paged(self, path: str) -> list[Row]:
         """Walks to a page without new ids: a short one proves nothing, NinjaOne may make them shorter than asked."""
-        rows: dict[int, dict[str, Any]] = {}
-        last = 0
-        while True:
-            page = objects(await self._get(path, pageSize=_PAGE, after=last or None))
-            rows |= {number: row for row in page if (number := whole(row.get("id")) or 0) > last}
-            if max(rows, default=0) <= last:
-                return list(rows.values())
-            last = max(rows)
 
-    async def _get(self, path: str, *, field: str = "", **query: str | int | None) -> HttpResponse:
-        response = await self._send("GET", path, field, params=query)
+        async def page(after: str | None) -> tuple[list[Row], str | None]:
+            told = objects(await self._get(path, pageSize=_PAGE, after=after))
+            new = {number: row for row in told if (number := whole(row.get("id")) or 0) > int(after or 0)}
+            return list(new.values()), str(max(new)) if new else None
+
+        return await walked(page)
+
+    async def _get(self, path: str, *, about: str = "", **query: str | int | None) -> HttpResponse:
+        response = await self._tokens.send(self._http, "GET", path, params=query, about=about)
         if _page(response):
             raise ActionFailure(
                 "RATE_LIMITED", "NinjaOne answered with a page, as it does to too many requests.", vendor_status=200
             )
         return response
 
-    async def _post(self, path: str, body: Mapping[str, Any] | None, *, field: str) -> Any:
-        response = await self._send("POST", path, field, json=body)
+    async def _post(self, path: str, body: Mapping[str, Any] | None, *, about: str) -> Any:
+        response = await self._tokens.send(self._http, "POST", path, json=body, about=about)
         if _page(response):
             raise OutcomeUnknown("NinjaOne answered an order with a page.", vendor_status=response.status)
         try:
             return response.json()
         except ActionFailure:
             return text(response.text)  # every 2xx means accepted
-
-    async def _send(self, method: str, path: str, field: str, **more: Any) -> HttpResponse:
-        try:
-            return await self._tokens.send(self._http, method, path, **more)
-        except ActionFailure as failure:
-            explain(failure, field)
-            raise
 
 
 def connect(scope: ConnectionScope[NinjaOneConnection]) -> NinjaClient:
@@ -135,13 +128,13 @@ def _page(response: HttpResponse) -> bool:
 
 
 def _device(row: Mapping[str, Any], names: Mapping[str | None, str | None]) -> Device:
-    offline, system = flag(row.get("offline")), row.get("os")
+    offline = flag(row.get("offline"))
     return Device(
         device_id=text(row.get("id")) or "",
         name=text(row.get("displayName")) or text(row.get("systemName")),
         organization_id=text(row.get("organizationId")),
         organization_name=names.get(text(row.get("organizationId"))),
-        os_name=text(system.get("name")) if isinstance(system, dict) else None,
+        os_name=text(inner(row, "os").get("name")),
         status=None if offline is None else "offline" if offline else "online",
         last_seen_at=moment(row.get("lastContact")),
         details={

@@ -11,7 +11,6 @@ from server.sdk.reading import text
 
 _USER_SCOPES: Final = ("monitoring", "management", "offline_access")
 SIGN_IN_AGAIN: Final = "Connect NinjaOne again with a user sign-in."
-_APP_UNKNOWN: Final = "NinjaOne does not know the client id here. A client app exists in one region only."
 
 
 def instance_url(settings: NinjaOneConnection) -> str:
@@ -32,6 +31,7 @@ def app_of(settings: NinjaOneConnection) -> OAuthApp:
         client_id=settings.client_id,
         client_secret=settings.client_secret,
         scopes=() if settings.client_credentials else _USER_SCOPES,
+        read_error=_app_unknown,
     )
 
 
@@ -46,14 +46,12 @@ def _oauth(settings: NinjaOneConnection) -> str:
     return settings.oauth_path or "/ws/oauth"
 
 
-def explain(failure: ActionFailure, field: str) -> None:
-    """Adds what only the module knows: which input names a missing entity, what a token endpoint's 404 means."""
-    told = failure.failure
-    if told.reason == "NOT_FOUND":
-        told.field = field
-    elif told.vendor_status == 404 and told.reason == "INTEGRATION_MISCONFIGURED":
-        told.field, told.message = "settings.client_id", _APP_UNKNOWN
-        told.remedy.text = "Compare the region with the address in the browser, and the client id."
+def _app_unknown(response: HttpResponse) -> ActionFailure | None:
+    if response.status != 404:
+        return None
+    message = "NinjaOne does not know the client id here. A client app exists in one region only."
+    remedy = "Compare the region with the address in the browser, and the client id."
+    return ActionFailure("INTEGRATION_MISCONFIGURED", message, remedy=remedy, field="settings.client_id")
 
 
 def read_error(response: HttpResponse) -> ActionFailure | None:

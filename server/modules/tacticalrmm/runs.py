@@ -31,7 +31,6 @@ from server.sdk.polling import awaited
 KILLED = 98
 
 _KILL_WORDS = "timed out after"
-_RESERVE = 5.0  # of the execution's time, to say what is known
 _CUT = 400  # characters of a script's output in a failure
 _ANSWER = 4000  # characters of the server's answer that are kept beside the output
 _WINDOW = timedelta(seconds=30)
@@ -150,7 +149,7 @@ class ScriptRun:
 
     async def _filled(self, until: Deadline, said: str | None = None) -> HistoryRow | None:
         """Looks until the row is filled or time is over."""
-        limit = Deadline(min(until.at, self._deadline.at - _RESERVE))
+        limit = self._deadline.part(until.remaining())
         return await awaited(partial(self._look, said), limit, self._pace.pauses(), self._pace.sleep)
 
     async def _look(self, said: str | None) -> HistoryRow | None:

@@ -25,6 +25,7 @@ class Call:
         no_effect: Statuses with which the vendor says that it did nothing; after them even a write is made again.
         read_error: The module's own reading of other statuses.
         max_bytes: Largest accepted answer.
+        about: Input field that names what is asked about, for NOT_FOUND.
     """
 
     method: str
@@ -38,3 +39,4 @@ class Call:
     no_effect: Container[int]
     read_error: ReadError | None
     max_bytes: int
+    about: str = ""

@@ -86,6 +86,7 @@ class HttpClient:
         timeout: float | None = None,  # noqa: ASYNC109 - it bounds attempts and leaves out the wait for the budget
         effect: bool | None = None,
         ok: Container[int] = _OK,
+        about: str = "",
     ) -> HttpResponse:
         """Makes one request, again where that is safe, and returns an answer whose status is in `ok`.
 
@@ -101,6 +102,7 @@ class HttpClient:
             timeout: Seconds for all attempts; the execution's deadline holds anyway.
             effect: Whether it may change something at the vendor. None: unless it is GET, HEAD or OPTIONS.
             ok: Statuses that are answers; every other one is a failure.
+            about: Input field that names what is asked about; a failure NOT_FOUND tells it.
 
         Raises:
             ActionFailure: What went wrong, with what is known about the effect.
@@ -110,8 +112,8 @@ class HttpClient:
         merged, body = self._merged(headers, json, form)
         call = self._call(method, self._url(path, params), merged, body if content is None else content, timeout)
         writes = call.writes if effect is None else effect
-        if writes is not call.writes or ok is not _OK:
-            call = replace(call, writes=writes, ok=ok)
+        if writes is not call.writes or ok is not _OK or about:
+            call = replace(call, writes=writes, ok=ok, about=about)
         return await self._courier.deliver(call, scope.current())
 
     async def sign_in(

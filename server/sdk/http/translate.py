@@ -72,6 +72,8 @@ def of_answer(response: HttpResponse, call: Call, masker: Masker) -> Setback:
     about how long to wait."""
     advice = response.retry_after
     failure = _own_reading(response, call, masker) or _by_status(response, call, masker, advice)
+    if failure.failure.reason == "NOT_FOUND":
+        failure.failure.field = failure.failure.field or call.about
     harmless, own = response.status in call.no_effect, failure.failure.retry_after
     passing = harmless or response.status in PASSING_STATUSES
     wait = own.ToMilliseconds() / 1000 if failure.failure.HasField("retry_after") else advice

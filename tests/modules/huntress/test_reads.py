@@ -120,7 +120,7 @@ async def test_missing_and_not_permitted_are_the_same(connected: Connected, id: 
     """What Huntress does not show is NOT_FOUND, and the message names both reasons."""
     failure = await failing(connected, get_incident, pb.GetIncidentRequest(incident_id=id))
     assert (failure.reason, failure.vendor_status, failure.vendor_message) == ("NOT_FOUND", 404, "Not found")
-    assert "or the key may not see it" in failure.message
+    assert ("or the key may not see it" in failure.message, failure.field) == (True, "incident_id")
     assert failure.remedy.text
 
 
@@ -177,7 +177,7 @@ async def test_an_agent_is_read(connected: Connected) -> None:
 async def test_an_unknown_agent_is_not_found(connected: Connected) -> None:
     """The same message for missing and hidden."""
     failure = await failing(connected, get_agent, pb.GetAgentRequest(agent_id=NOBODY))
-    assert (failure.reason, failure.vendor_status) == ("NOT_FOUND", 404)
+    assert (failure.reason, failure.vendor_status, failure.field) == ("NOT_FOUND", 404, "agent_id")
 
 
 @pytest.mark.parametrize("wrapped", [True, False])

@@ -90,9 +90,9 @@ async def test_a_read_only_key_cannot_resolve(connect: Connect, vendor: SandboxC
 
 
 async def test_an_unknown_alert_is_not_found(connected: Connected) -> None:
-    """404 has no effect."""
+    """404 has no effect and names the input."""
     failure = await failing(connected, resolve_alert, ResolveAlertRequest(alert_id="nobody"))
-    assert (failure.reason, failure.effect) == ("NOT_FOUND", Effect.EFFECT_NONE)
+    assert (failure.reason, failure.effect, failure.field) == ("NOT_FOUND", Effect.EFFECT_NONE, "alert_id")
 
 
 async def test_an_answer_that_is_not_resolved_is_told_as_such(connected: Connected, vendor: SandboxControl) -> None:

@@ -169,7 +169,7 @@ async def test_a_null_part_is_absent(connected: Connected, vendor: SandboxContro
 async def test_an_unknown_device_is_not_found(connected: Connected) -> None:
     """404 says which kind of mistake it is."""
     failure = await failing(connected, get_device, GetDeviceRequest(device_id="nobody"))
-    assert (failure.reason, failure.vendor_status) == ("NOT_FOUND", 404)
+    assert (failure.reason, failure.vendor_status, failure.field) == ("NOT_FOUND", 404, "device_id")
 
 
 async def test_devices_that_vanish_leave_the_inventory(connected: Connected, vendor: SandboxControl) -> None:

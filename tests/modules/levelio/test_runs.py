@@ -101,4 +101,4 @@ async def test_the_pauses_are_those_of_a_patient_client(connected: Connected) ->
 async def test_an_unknown_run_is_not_found(connected: Connected) -> None:
     """Level has no list of runs; an id that is not known is 404."""
     failure = await failing(connected, run_status, RunStatusRequest(run_id="no/run+=", wait_seconds=5))
-    assert (failure.reason, failure.vendor_status) == ("NOT_FOUND", 404)
+    assert (failure.reason, failure.vendor_status, failure.field) == ("NOT_FOUND", 404, "run_id")

@@ -19,6 +19,8 @@ from tests.support.served import LOOPBACK, TENANT, Served, struct
 
 pytestmark = pytest.mark.anyio
 
+ALL = {"all_devices": True}
+
 
 async def connect(served: Served, settings: dict[str, Any]) -> connections_pb2.ConnectResponse:
     """Connects the tenant."""
@@ -144,6 +146,24 @@ async def test_bad_input_names_its_field(level: Served, action: str, input: dict
     assert any(name.startswith(field) for name in fields(caught.value)), fields(caught.value)
 
 
+@pytest.mark.parametrize("more", [{}, {"device_ids": []}, {"device_ids": [APP], **ALL}])
+async def test_an_order_says_which_devices(level: Served, vendor: SandboxControl, more: dict[str, Any]) -> None:
+    """An empty list is no word for every device: it is refused with both fields named, and nothing is sent."""
+    with pytest.raises(grpc.aio.AioRpcError) as caught:
+        await run(level, "automations.trigger", {"automation_id": CLEANUP, **more}, "key")
+    assert caught.value.code() == grpc.StatusCode.INVALID_ARGUMENT
+    told = caught.value.details()
+    assert ("device_ids" in told, "all_devices" in told) == (True, True)
+    assert vendor.effects().total == 0
+
+
+async def test_every_device_is_ordered_by_saying_so(level: Served, vendor: SandboxControl) -> None:
+    """Then no list is sent and the trigger's conditions choose."""
+    order = {"automation_id": SPOOLER, "webhook_name": "Servers", **ALL}
+    assert len((await output(level, "automations.trigger", order, "key"))["runs"]) == 2
+    assert vendor.effects().count("trigger") == 1
+
+
 @pytest.mark.parametrize("key", ["", "a b", "lk-ü"])
 async def test_a_key_that_headers_cannot_carry_names_its_field(served: Served, key: str) -> None:
     """Nothing is asked with it."""
@@ -169,8 +189,8 @@ async def test_a_wrong_key_is_not_stored(served: Served, server: SandboxServer, 
 
 async def test_what_is_missing_is_said_with_its_remedy(level: Served) -> None:
     """A trigger to configure, a name to give: declared failures with remedies."""
-    missing = (await run(level, "automations.trigger", {"automation_id": SCHEDULED}, "a")).failure
-    ambiguous = (await run(level, "automations.trigger", {"automation_id": SPOOLER}, "b")).failure
+    missing = (await run(level, "automations.trigger", {"automation_id": SCHEDULED, **ALL}, "a")).failure
+    ambiguous = (await run(level, "automations.trigger", {"automation_id": SPOOLER, **ALL}, "b")).failure
     assert (missing.reason, ambiguous.reason) == ("WEBHOOK_TRIGGER_MISSING", "WEBHOOK_TRIGGER_AMBIGUOUS")
     assert "webhook trigger" in missing.remedy.text
     assert "webhook_name" in ambiguous.remedy.text
@@ -184,7 +204,7 @@ async def test_tokens_lie_nowhere(level: Served, vendor: SandboxControl) -> None
         await run(level, "automations.trigger", {"webhook_token": token, "device_ids": [APP]}, "raw"),
         await run(level, "automations.trigger", {"automation_id": CLEANUP, "device_ids": [APP]}, "looked-up"),
     ]
-    for number, target in enumerate(({"webhook_token": token}, {"automation_id": CLEANUP})):
+    for number, target in enumerate(({"webhook_token": token, **ALL}, {"automation_id": CLEANUP, **ALL})):
         said = {"error": f"cannot start {token}"}
         vendor.add_fault("status", method="POST", status=422, body=said)
         told.append(await run(level, "automations.trigger", target, f"said-{number}"))

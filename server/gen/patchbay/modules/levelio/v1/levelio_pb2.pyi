@@ -990,17 +990,20 @@ class TriggerAutomationRequest(_message.Message):
     WEBHOOK_NAME_FIELD_NUMBER: _builtins.int
     DEVICE_IDS_FIELD_NUMBER: _builtins.int
     PARAMETERS_FIELD_NUMBER: _builtins.int
+    ALL_DEVICES_FIELD_NUMBER: _builtins.int
     automation_id: _builtins.str
     """Id of the automation; its webhook trigger is looked up."""
     webhook_token: _builtins.str
     """Token of a webhook trigger: the last part of its address. Whoever has it can start the automation."""
     webhook_name: _builtins.str
     """Name of the trigger, for an automation that has several. Empty: it has one."""
+    all_devices: _builtins.bool
+    """True: no device is named, and the trigger's conditions choose, which can be every device of the account.
+    Default: false.
+    """
     @_builtins.property
     def device_ids(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
-        """Ids of devices, as far as they meet the trigger's conditions. Empty: the trigger's conditions choose, which can be
-        every device of the account.
-        """
+        """Ids of devices, as far as they meet the trigger's conditions. Empty: only together with `all_devices`."""
 
     @_builtins.property
     def parameters(self) -> _containers.ScalarMap[_builtins.str, _builtins.str]:
@@ -1014,10 +1017,11 @@ class TriggerAutomationRequest(_message.Message):
         webhook_name: _builtins.str = ...,
         device_ids: _abc.Iterable[_builtins.str] | None = ...,
         parameters: _abc.Mapping[_builtins.str, _builtins.str] | None = ...,
+        all_devices: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["automation_id", b"automation_id", "target", b"target", "webhook_token", b"webhook_token"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["automation_id", b"automation_id", "device_ids", b"device_ids", "parameters", b"parameters", "target", b"target", "webhook_name", b"webhook_name", "webhook_token", b"webhook_token"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["all_devices", b"all_devices", "automation_id", b"automation_id", "device_ids", b"device_ids", "parameters", b"parameters", "target", b"target", "webhook_name", b"webhook_name", "webhook_token", b"webhook_token"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType_target: _TypeAlias = _typing.Literal["automation_id", "webhook_token"]  # noqa: Y015
     _WhichOneofArgType_target: _TypeAlias = _typing.Literal["target", b"target"]  # noqa: Y015

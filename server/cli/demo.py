@@ -5,9 +5,9 @@ from typing import Any
 from patchbay_client import Execution
 from patchbay_client.gen.patchbay import v1
 
-from server.cli.exits import ExitCode
+from server.cli.demo_board import BoardDemo
 from server.cli.output import Output
-from server.cli.problems import Problem
+from server.cli.problems import deviation, expect
 from server.cli.staging import BARE_TENANT, PROVIDER, TENANT, Stage
 
 FIND, SCRIPTS, RUN = (f"{PROVIDER}.{name}" for name in ("agents.find", "scripts.list", "agents.run_script"))
@@ -18,17 +18,6 @@ _WITHOUT_TILE = frozenset({"microsoft365calendar", "webhook"})
 """Simulated tools that only consume events, so that the palette does not show them."""
 PEOPLE, WRITE = "teams.users.list", "teams.send_dm"
 MESSAGE = "Disk full on FS-01"
-
-
-def expect(held: object, what: str) -> None:
-    """Ends the demo when something is not as it has to be."""
-    if not held:
-        raise deviation(what)
-
-
-def deviation(what: str) -> Problem:
-    """Returns the error that ends the demo."""
-    return Problem(f"the demo deviated: {what}", ExitCode.ACTION_FAILED)
 
 
 def _state(group: v1.CatalogGroup) -> str:
@@ -65,12 +54,10 @@ class Demo:
         await self._run(self._one(agents, "online", "linux"), script)
         await self._fail_offline(self._one(agents, "offline"), script)
         await self._write_to_somebody()
+        self.told["scheduling"] = await BoardDemo(self._stage, self._output).play()
 
     def _say(self, title: str, *lines: str) -> None:
-        if not self._output.machine:
-            self._output.line(title, style="bold")
-            for line in lines:
-                self._output.line(f"  {line}")
+        self._output.story(title, *lines)
 
     async def _show_palettes(self) -> None:
         """Every tool is available to the connected tenant, and shown with what to do to the one without connections."""

@@ -61,6 +61,13 @@ class Output:
         """Writes one line for people to standard output: texts, each with its style."""
         self._answers.print(Text.assemble(*((plain(text), style) for text, style in pieces)))
 
+    def story(self, title: str, *lines: str) -> None:
+        """Writes a heading with lines below it for people to standard output; nothing for machines."""
+        if not self.machine:
+            self.line(title, style="bold")
+            for line in lines:
+                self.line(f"  {line}")
+
     def json(self, value: Any) -> None:
         """Writes JSON for people to standard output."""
         self._answers.print(as_json(value))

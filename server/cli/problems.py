@@ -17,3 +17,14 @@ class Problem(Exception):
         self.message = message
         self.code = code
         self.detail = detail
+
+
+def expect(held: object, what: str) -> None:
+    """Ends the demo when something is not as it has to be."""
+    if not held:
+        raise deviation(what)
+
+
+def deviation(what: str) -> Problem:
+    """Returns the error that ends the demo."""
+    return Problem(f"the demo deviated: {what}", ExitCode.ACTION_FAILED)

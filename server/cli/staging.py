@@ -35,6 +35,7 @@ class Stage:
 
     Attributes:
         target: Host and port of the server.
+        http_target: Host and port of the server's HTTP port, where calendar feeds are.
         key_file: File with a key that may do everything, readable by its owner only.
         vendors: Every simulated vendor that the server has a module for, by provider.
         patchbay: A client of the server, for the tenant `demo`, which is connected to all of them.
@@ -42,6 +43,7 @@ class Stage:
     """
 
     target: str
+    http_target: str
     key_file: Path
     vendors: Mapping[str, Vendor]
     patchbay: AsyncPatchbay
@@ -80,6 +82,7 @@ async def staged(folder: Path, listen: str) -> AsyncIterator[Stage]:
             await _connect(clients[0], provider, vendor)
         yield Stage(
             target=server.target,
+            http_target=server.http_targets["http_listen"],
             key_file=settings.bootstrap_key_file,
             vendors=vendors,
             patchbay=clients[0],
@@ -91,7 +94,13 @@ def own_settings(folder: Path, listen: str) -> Any:
     """Returns settings with everything in one folder, whatever the environment says about a real installation."""
     kind = part_of_server("server.settings", "Settings")
     try:
-        return kind(listen=listen, data_dir=folder, auth="required", bootstrap_key_file=folder / KEY_FILE)
+        return kind(
+            listen=listen,
+            http_listen="127.0.0.1:0",
+            data_dir=folder,
+            auth="required",
+            bootstrap_key_file=folder / KEY_FILE,
+        )
     except ServerError as error:
         raise Problem(str(error)) from None
 

@@ -19,8 +19,9 @@ from sandbox.__main__ import vendors
 from server import modules
 from tests.support.postgres import folder_for_postgres
 
-MODULES = {module.name for module in iter_modules(modules.__path__)}
-WITHOUT_TILE = {"webhook"}
+CORE = {"scheduling"}
+MODULES = {module.name for module in iter_modules(modules.__path__)} - CORE
+WITHOUT_TILE = {"microsoft365calendar", "webhook"}
 PATCHBAY = (sys.executable, "-m", "server.cli")
 
 
@@ -40,6 +41,9 @@ def test_demo() -> None:
         "ran once",
         "AGENT_OFFLINE",
         "Teams has it: Disk full",
+        "at the same time again: CONFLICT",
+        "2 events, their signatures checked",
+        "2 events, then revoked",
         "as it has to be",
     ):
         assert text in done.stdout
@@ -59,6 +63,9 @@ def test_demo_for_machines() -> None:
     assert told["replay"]["replayed"]
     assert told["offline"]["failure"]["reason"] == "AGENT_OFFLINE"
     assert told["message"]["received"]["id"] == told["message"]["execution"]["output"]["activity_id"]
+    scheduling = told["scheduling"]
+    assert len(set(scheduling["entries"])) == scheduling["webhooks"] == scheduling["feed"] == 2
+    assert scheduling["calendar"] == ["Check the backups", "Replace the disk of FS-01"]
     for line in done.stderr.splitlines():
         assert "notice" in json.loads(line)
 

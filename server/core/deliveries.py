@@ -7,11 +7,12 @@ from typing import Final, Protocol
 
 from server.gen.patchbay.v1 import failure_pb2
 from server.sdk.events import Event
-from server.sdk.failures import Effect
+from server.sdk.failures import Effect, FailureCategory
 
 _FIRST_PAUSE: Final = 1.0
 _LONGEST_PAUSE: Final = 900.0
 _DOUBLINGS: Final = 10  # more reach the longest pause anyway
+_EGRESS: Final = "EGRESS_REFUSED"  # the address is wrong: what waited for it should not go to the next one
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -118,8 +119,11 @@ class OutboxStore(Protocol):
 
 
 def is_hopeless(failure: failure_pb2.Failure) -> bool:
-    """Says whether another try cannot go better: the failure is not retryable, and its effect is known."""
-    return not failure.retryable and failure.effect != Effect.EFFECT_UNKNOWN
+    """Says whether another try cannot go better: the failure is not retryable, its effect is known, and it is not one
+    of the connection, such as a secret that has expired, which people put right while events wait."""
+    if failure.retryable or failure.effect == Effect.EFFECT_UNKNOWN:
+        return False
+    return failure.category != FailureCategory.FAILURE_CATEGORY_CONNECTION or failure.reason == _EGRESS
 
 
 def pause_after(attempt: int, failure: failure_pb2.Failure, draw: Callable[[], float]) -> float:

@@ -47,10 +47,12 @@ def test_patience_that_is_asked_for_is_kept() -> None:
         (OutcomeUnknown("x"), False),
         (ActionFailure("NOT_FOUND", "x"), True),
         (ActionFailure("NOT_FOUND", "x", retryable=True), False),
+        (ActionFailure("CREDENTIALS_EXPIRED", "x"), False),
+        (ActionFailure("EGRESS_REFUSED", "x"), True),
     ],
 )
 def test_what_cannot_go_better_is_not_tried_again(failure: ActionFailure, hopeless: bool) -> None:
-    """A failure ends the tries when it is neither retryable nor of unknown effect."""
+    """A failure ends the tries when neither time nor a person who renews the connection can help."""
     assert is_hopeless(failure.failure) is hopeless
 
 

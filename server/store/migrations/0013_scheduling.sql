@@ -222,11 +222,13 @@ SELECT patchbay_isolate('outbox_dead_letters');
 -- Replicas hear of new events at once; the loop finds what they miss.
 CREATE FUNCTION patchbay_notify_outbox() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
-    PERFORM pg_notify('patchbay_outbox', '');
+    IF EXISTS (SELECT FROM added) THEN
+        PERFORM pg_notify('patchbay_outbox', '');
+    END IF;
     RETURN NULL;
 END
 $$;
-CREATE TRIGGER patchbay_notify AFTER INSERT ON outbox_deliveries
+CREATE TRIGGER patchbay_notify AFTER INSERT ON outbox_deliveries REFERENCING NEW TABLE AS added
     FOR EACH STATEMENT EXECUTE FUNCTION patchbay_notify_outbox();
 
 -- Calendar feeds. The address is kept as its SHA-256 only.

@@ -11,10 +11,12 @@ from server.sdk.schedule import Entry, Recurrence, zone_of
 
 _log = structlog.get_logger(__name__)
 
-ENTRY_COLUMNS: Final = """
+OWN_COLUMNS: Final = """
     e.entry_id::text, e.title, e.status, e.scheduled_start, e.scheduled_end, e.work_item_type, e.work_item_id::text,
-    e.notes, e.recurrence_pattern, e.original_entry_id::text, e.is_private, e.timezone, e.sequence,
-    ARRAY(SELECT a.user_id::text FROM schedule_entry_assignees a
+    e.notes, e.recurrence_pattern, e.original_entry_id::text, e.is_private, e.timezone, e.sequence
+"""
+ENTRY_COLUMNS: Final = f"""
+    {OWN_COLUMNS}, ARRAY(SELECT a.user_id::text FROM schedule_entry_assignees a
         WHERE a.tenant = e.tenant AND a.entry_id = e.entry_id ORDER BY 1) AS assignees
 """
 

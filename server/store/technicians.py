@@ -5,13 +5,10 @@ from typing import Final
 
 from server.sdk.schedule import User
 from server.store.database import Database
+from server.store.directory_rows import IS_TECHNICIAN
 from server.store.schedule import USERS, user_of
 
-_ACTIVE: Final = f"""
-    {USERS} WHERE u.tenant = $1 AND NOT u.is_inactive AND u.user_type = 'internal' AND EXISTS (
-        SELECT FROM user_roles h JOIN roles t USING (tenant, role_id)
-        WHERE h.tenant = u.tenant AND h.user_id = u.user_id AND lower(t.role_name) = 'technician')
-"""
+_ACTIVE: Final = f"{USERS} WHERE u.tenant = $1 AND {IS_TECHNICIAN}"
 
 
 class Technicians:

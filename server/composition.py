@@ -138,7 +138,7 @@ class House:
     @cached_property
     def integrations(self) -> IntegrationRows:
         """Where connections are stored."""
-        return IntegrationRows(self.database)
+        return IntegrationRows(self.database, self.registry.consumers)
 
     @cached_property
     def connections(self) -> Connections:
@@ -151,7 +151,7 @@ class House:
     @cached_property
     def directory(self) -> Directory:
         """Technicians, and what they work on."""
-        return Directory(DirectoryRows(self.database), self.stores.accounts)
+        return Directory(DirectoryRows(self.database, self.registry.consumers), self.stores.accounts)
 
     @cached_property
     def availabilities(self) -> Availabilities:

@@ -78,6 +78,7 @@ async def _stay(folder: Path, listen: str, output: Output) -> None:
 def _show_calls(output: Output, stage: Stage, key: str) -> None:
     file, target = shlex.quote(str(stage.key_file)), stage.target
     output.line(f"Patchbay listens on {target} for tenant {TENANT}.", style="bold")
+    output.line(f"Calendar feeds: http://{stage.http_target}, with the path that `patchbay feeds create` tells")
     for provider, vendor in stage.vendors.items():
         output.line(f"Simulated {provider}: {vendor.url}")
     output.line(f"API key, for everything: {key}")

@@ -6,13 +6,20 @@ from server.core.directory_records import DirectoryUser, KnownItems, KnownUsers,
 from server.sdk.schedule import WorkItem
 from server.store import directory_rows as rows
 from server.store.database import Connection, Database
+from server.store.outbox import tell_again
 
 
 class DirectoryRows:
-    """The store of the directory; see `server.core.directory_records.DirectoryStore`."""
+    """The store of the directory; see `server.core.directory_records.DirectoryStore`.
 
-    def __init__(self, database: Database) -> None:
+    Args:
+        database: Where.
+        consumers: Providers whose connections are told of events.
+    """
+
+    def __init__(self, database: Database, consumers: Collection[str] = ()) -> None:
         self._database = database
+        self._consumers = consumers
 
     async def change_users(
         self,
@@ -55,9 +62,10 @@ class DirectoryRows:
             return {row["status"]: row["entries"] for row in await connection.fetch(rows.UPCOMING, tenant, id)}
 
     async def set_calendar(self, tenant: str, id: str, *, connected: bool, calendar_id: str | None) -> None:
-        """Connects or disconnects a calendar."""
-        async with self._database.tenant(tenant) as connection:
+        """Connects or disconnects a calendar; who is told of events is told the user's entries to come."""
+        async with self._database.tenant(tenant) as connection, connection.transaction():
             await connection.execute(rows.SET_CALENDAR, tenant, id, connected, calendar_id)
+            await tell_again(connection, tenant, self._consumers, id)
 
     async def change_work_items(
         self, tenant: str, items: Sequence[WorkItem], decide: Callable[[KnownItems], None], *, write: bool

@@ -1,7 +1,7 @@
 """Connections: table `rmm_integrations`, with the credentials beside it."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Final, TypeVar
 
 import asyncpg
@@ -15,6 +15,7 @@ from server.gen.patchbay.v1 import connections_pb2, failure_pb2
 from server.sdk.availability import Integration
 from server.store.credentials import SEALED_COLUMNS, sealed_of, store_credentials
 from server.store.database import Database
+from server.store.outbox import tell_news
 from server.store.tokens import replace_tokens
 
 M = TypeVar("M", bound=Message)
@@ -71,10 +72,16 @@ _DEACTIVATE: Final = f"""
 
 
 class IntegrationRows:
-    """The store of connections. Raises DatabaseUnavailable when PostgreSQL does not answer."""
+    """The store of connections. Raises DatabaseUnavailable when PostgreSQL does not answer.
 
-    def __init__(self, database: Database) -> None:
+    Args:
+        database: Where.
+        consumers: Providers whose connections are told of events.
+    """
+
+    def __init__(self, database: Database, consumers: Collection[str] = ()) -> None:
         self._database = database
+        self._consumers = frozenset(consumers)
 
     async def integrations(self, tenant: str) -> Mapping[str, Integration]:
         """Returns what availability depends on, for all providers of a tenant, in one query."""
@@ -112,6 +119,8 @@ class IntegrationRows:
             await store_credentials(connection, stored.tenant, stored.id, accepted.seal(stored.id))
             tokens = accepted.seal_tokens(stored.id) if accepted.seal_tokens else {}
             await replace_tokens(connection, TokenOwner(stored.tenant, stored.id, stored.revision), tokens)
+            if stored.provider in self._consumers:
+                await tell_news(connection, stored.tenant, stored.provider)
         return stored
 
     async def record_test(

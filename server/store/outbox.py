@@ -4,7 +4,7 @@ Events and deliveries are written by the board, in the transaction of what they 
 """
 
 import json
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import datetime
 from typing import Any, Final
 
@@ -14,7 +14,7 @@ from server.core.deliveries import Delivery, DeliveryRecord, ShownEvent, Sync
 from server.core.records import failure_from_json, failure_to_json
 from server.gen.patchbay.v1 import failure_pb2
 from server.sdk.events import Event
-from server.store.database import Database
+from server.store.database import Connection, Database
 from server.store.schedule_rows import entry_from_json
 from server.store.text import storable_json
 
@@ -90,12 +90,19 @@ _BURY: Final = f"""
     )
     INSERT INTO outbox_dead_letters ({_COLUMNS}, attempts, last_failure) SELECT gone.*, $5 FROM gone
 """
-_PRUNE: Final = """
+# The last event of an entry that is still to come, which tells all about it.
+_TO_COME: Final = """
+    s.tenant = e.tenant AND s.entry_id = e.subject AND s.sequence = e.sequence AND CASE
+        WHEN s.is_recurring THEN s.recurs_until IS NULL OR s.recurs_until > now()
+        ELSE s.scheduled_end IS NULL OR s.scheduled_end > now() END
+"""
+_PRUNE: Final = f"""
     WITH old AS (
         SELECT e.tenant, e.event_id FROM outbox_events e
         WHERE e.created_at < $1 AND NOT EXISTS (
             SELECT FROM outbox_deliveries d JOIN rmm_integrations i USING (tenant, integration_id)
             WHERE d.tenant = e.tenant AND d.event_id = e.event_id AND d.delivered_at IS NULL AND i.is_active)
+            AND NOT EXISTS (SELECT FROM schedule_entries s WHERE {_TO_COME})
         ORDER BY e.created_at LIMIT $2
         FOR UPDATE OF e SKIP LOCKED)
     DELETE FROM outbox_events e USING old WHERE e.tenant = old.tenant AND e.event_id = old.event_id
@@ -132,6 +139,30 @@ _REVIVE: Final = f"""
     )
     INSERT INTO outbox_deliveries ({_COLUMNS}) SELECT back.* FROM back
 """
+_FILL: Final = f"""
+    INSERT INTO outbox_deliveries ({_COLUMNS})
+    SELECT e.tenant, e.event_id, i.integration_id, i.provider, e.subject, e.sequence
+    FROM schedule_entries s JOIN outbox_events e ON {_TO_COME} JOIN rmm_integrations i ON i.tenant = s.tenant
+    WHERE s.tenant = $1 AND i.is_active AND i.provider = ANY ($2)
+"""
+_TELL_NEWS: Final = f"{_FILL} ON CONFLICT (tenant, event_id, integration_id) DO NOTHING"
+_TELL_AGAIN: Final = f"""
+    {_FILL} AND EXISTS (
+        SELECT FROM schedule_entry_assignees a
+        WHERE a.tenant = s.tenant AND a.entry_id = s.entry_id AND a.user_id = $3)
+    ON CONFLICT (tenant, event_id, integration_id) DO UPDATE
+    SET delivered_at = NULL, attempts = 0, next_try_at = now(), lease_until = NULL
+"""
+
+
+async def tell_news(connection: Connection, tenant: str, provider: str) -> None:
+    """Has a connection that is on now told the last event of each entry to come, unless it has been told already."""
+    await connection.execute(_TELL_NEWS, tenant, [provider])
+
+
+async def tell_again(connection: Connection, tenant: str, consumers: Collection[str], user_id: str) -> None:
+    """Has connections told the last event of each entry to come of a user, again where they were told already."""
+    await connection.execute(_TELL_AGAIN, tenant, list(consumers), user_id)
 
 
 class Outbox:

@@ -131,12 +131,13 @@ async def _leased(desk: Desk) -> int:
 
 
 async def test_deliveries_wait_for_a_connection_that_is_off(desk: Desk) -> None:
-    """While it is off nothing is tried or counted, and no new events are kept for it; then what waited arrives."""
+    """While it is off nothing is tried or counted; then what waited arrives, and the last event of what it missed."""
     desk.receiver.add_fault("status", status=503, headers={"retry-after": "3"})
     entry = await desk.book()
     await _first(desk, entry)
     await desk.disconnect()
     await desk.move(entry, 2)
+    await desk.move(entry, 3)
     await desk.owner.execute("UPDATE outbox_deliveries SET next_try_at = now()")
     requests = len(desk.receiver.requests())
     await asyncio.sleep(2.5)  # more than two rounds of the dispatcher
@@ -144,7 +145,20 @@ async def test_deliveries_wait_for_a_connection_that_is_off(desk: Desk) -> None:
     assert (waiting.state, waiting.attempts, len(desk.receiver.requests())) == ("pending", 1, requests)
     await desk.connect()
     await desk.settled(entry)
-    assert desk.told(entry) == [1]
+    assert desk.told(entry) == [1, 3]
+
+
+async def test_who_connects_later_is_told_what_is_to_come(desk: Desk) -> None:
+    """The last event of each entry to come arrives, once, however often is connected; what is over does not."""
+    await desk.disconnect()
+    over, coming = await desk.book(0), await desk.book(1)
+    await desk.move(coming, 2)
+    await _end(desk, over)
+    await desk.connect()
+    await desk.settled(coming)
+    await desk.connect()
+    await asyncio.sleep(1.5)  # more than a round of the dispatcher
+    assert (desk.told(over), desk.told(coming), desk.told(coming, "again")) == ([], [2], [])
 
 
 async def test_credentials_that_cannot_be_read_are_no_try(desk: Desk) -> None:
@@ -171,7 +185,7 @@ async def test_deliveries_go_with_their_connection(desk: Desk) -> None:
 
 
 async def test_old_events_are_forgotten(house: Served, desk: Desk) -> None:
-    """Pruning takes delivered events, dead letters, and what a connection that is off has not got; not what is due."""
+    """Pruning takes what was delivered or given up, or waits for a connection that is off; not what is to come."""
     desk.receiver.add_fault("status", status=410)
     dead = await desk.book(0)
     await desk.settled(dead)
@@ -180,13 +194,24 @@ async def test_old_events_are_forgotten(house: Served, desk: Desk) -> None:
     desk.receiver.add_fault("status", status=429, headers={"retry-after": "600"}, times=0)
     due = await desk.book(2)
     await _first(desk, due)
+    coming = await desk.book(3)
+    await _end(desk, dead, done, due)
     await desk.owner.execute("UPDATE outbox_events SET created_at = now() - interval '31 days'")
     await house.handle.house.dispatcher.prune()
     assert [await desk.states(entry) for entry in (dead, done, due)] == [[], [], ["pending"]]
     assert await desk.dead() == []
     await desk.disconnect()
     await house.handle.house.dispatcher.prune()
-    assert await desk.states(due) == []
+    assert [await desk.states(entry) for entry in (due, coming)] == [[], ["pending"]]
+
+
+async def _end(desk: Desk, *entries: str) -> None:
+    """Lets entries be over."""
+    await desk.owner.execute(
+        "UPDATE schedule_entries SET scheduled_start = now() - interval '2 days', "
+        "scheduled_end = now() - interval '1 day' WHERE entry_id = ANY ($1::uuid[])",
+        list(entries),
+    )
 
 
 async def test_what_does_not_exist_is_told_with_a_remedy(desk: Desk) -> None:

@@ -1,4 +1,4 @@
--- Scheduling: the directory, the board, and the events that go out. See docs/decisions/0016-scheduling.md.
+-- Scheduling: the directory, the board, and the events that go out. See docs/decisions/0016-scheduling.md, 0017-outbox.md.
 -- Tables and columns of the first two are the PSA's, where it has them.
 
 CREATE TABLE users (

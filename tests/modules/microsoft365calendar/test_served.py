@@ -11,7 +11,7 @@ import grpc
 import pytest
 
 from sandbox.microsoft365calendar import demo_connection
-from server.gen.patchbay.v1 import connections_pb2, dispatch_pb2, executor_pb2
+from server.gen.patchbay.v1 import connections_pb2, directory_pb2, dispatch_pb2, executor_pb2
 from tests.modules.microsoft365calendar.world import DANA, KIM, Vendor
 from tests.outbox.desk import hours, until
 from tests.support.grpc_errors import fields
@@ -52,6 +52,11 @@ class Desk:
         await self.owner.execute(_LINK, self.tenant, user, account)
         await self.owner.execute(_CALENDAR, self.tenant, user)
         return user
+
+    async def set_calendar(self, user: str, *, connected: bool) -> None:
+        """Connects or disconnects a technician's calendar."""
+        request = directory_pb2.SetCalendarRequest(tenant=TENANT, user_id=user, connected=connected)
+        await self.caller("Directory/SetCalendar", request)
 
     async def done(self, action: str, **wanted: Any) -> Any:
         """Executes an action of scheduling."""
@@ -95,6 +100,28 @@ async def opened(fresh: Fresh, vendor: Vendor) -> AsyncIterator[Open]:
 
     yield open_desk
     await owner.close()
+
+
+async def test_a_calendar_connected_later_is_filled_and_one_disconnected_is_emptied(
+    served: Served, opened: Open, vendor: Vendor
+) -> None:
+    """What is to come is written when somebody connects their calendar, and removed when they disconnect it."""
+    desk = await opened(served.caller)
+    user = await desk.technician(DANA)
+    await desk.set_calendar(user, connected=False)
+    entry = await desk.book(user)
+    await desk.arrived(entry)
+    assert vendor.events(DANA) == []
+    await desk.set_calendar(user, connected=True)
+    await until(lambda: _async(vendor.events(DANA)))
+    await desk.arrived(entry)
+    assert vendor.only(DANA)["content"]["subject"] == "Replace switch"
+    await desk.set_calendar(user, connected=False)
+    await until(lambda: _async(not vendor.events(DANA)))
+
+
+async def _async(value: object) -> bool:
+    return bool(value)
 
 
 async def test_a_booking_goes_its_way_through_the_calendar(served: Served, opened: Open, vendor: Vendor) -> None:

@@ -14,8 +14,6 @@ FIND, SCRIPTS, RUN = (f"{PROVIDER}.{name}" for name in ("agents.find", "scripts.
 SCRIPT = "Simulate"
 ARGUMENTS = ["stdout=hello from the demo", "exit=3"]
 GROUP = f"app:{PROVIDER}"
-_WITHOUT_TILE = frozenset({"microsoft365calendar", "webhook"})
-"""Simulated tools that only consume events, so that the palette does not show them."""
 PEOPLE, WRITE = "teams.users.list", "teams.send_dm"
 MESSAGE = "Disk full on FS-01"
 
@@ -64,7 +62,7 @@ class Demo:
         for tenant, patchbay, available in ((BARE_TENANT, self._stage.bare, False), (TENANT, self._call, True)):
             apps = [group for group in (await patchbay.catalog()).groups if group.group_key.startswith("app:")]
             providers = {group.group_key.removeprefix("app:") for group in apps}
-            expect(providers >= set(self._stage.vendors) - _WITHOUT_TILE, f"the palette has {sorted(providers)}")
+            expect(providers >= self._stage.tiles, f"the palette has {sorted(providers)}")
             shown = {group.group_key: group.availability or v1.Availability() for group in apps}
             ours = {key: one for key, one in shown.items() if key.removeprefix("app:") in self._stage.vendors}
             wrong = [key for key, one in ours.items() if (one.state == v1.AvailabilityState.AVAILABLE) != available]

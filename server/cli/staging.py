@@ -38,6 +38,7 @@ class Stage:
         http_target: Host and port of the server's HTTP port, where calendar feeds are.
         key_file: File with a key that may do everything, readable by its owner only.
         vendors: Every simulated vendor that the server has a module for, by provider.
+        tiles: Those of them whose modules have actions, and so a tile.
         patchbay: A client of the server, for the tenant `demo`, which is connected to all of them.
         bare: The same for the tenant `demo-bare`, which is connected to nothing.
     """
@@ -46,6 +47,7 @@ class Stage:
     http_target: str
     key_file: Path
     vendors: Mapping[str, Vendor]
+    tiles: frozenset[str]
     patchbay: AsyncPatchbay
     bare: AsyncPatchbay
 
@@ -85,6 +87,9 @@ async def staged(folder: Path, listen: str) -> AsyncIterator[Stage]:
             http_target=server.http_targets["http_listen"],
             key_file=settings.bootstrap_key_file,
             vendors=vendors,
+            tiles=frozenset(
+                one.definition.provider for one in server.house.registry.modules.values() if one.definition.actions
+            ).intersection(vendors),
             patchbay=clients[0],
             bare=clients[1],
         )

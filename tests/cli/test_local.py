@@ -11,17 +11,13 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from pkgutil import iter_modules
 
 import pytest
 
 from sandbox.__main__ import vendors
-from server import modules
+from server.contract.own import own_modules
 from tests.support.postgres import folder_for_postgres
 
-CORE = {"scheduling"}
-MODULES = {module.name for module in iter_modules(modules.__path__)} - CORE
-WITHOUT_TILE = {"microsoft365calendar", "webhook"}
 PATCHBAY = (sys.executable, "-m", "server.cli")
 
 
@@ -57,8 +53,9 @@ def test_demo_for_machines() -> None:
     told = json.loads(done.stdout)
     assert set(told["palettes"]["demo"].values()) == {""}
     assert set(told["palettes"]["demo-bare"].values()) == {"NOT_CONNECTED"}
-    assert {f"app:{module}" for module in MODULES - WITHOUT_TILE} == set(told["palettes"]["demo"])
-    assert set(vendors()) >= MODULES
+    tiles = {one.group_key for one in own_modules() if one.actions and one.connection}
+    assert tiles == set(told["palettes"]["demo"])
+    assert set(vendors()) >= {one.provider for one in own_modules() if one.connection}
     assert told["run"]["id"] == told["replay"]["id"]
     assert told["replay"]["replayed"]
     assert told["offline"]["failure"]["reason"] == "AGENT_OFFLINE"

@@ -105,7 +105,7 @@ async def opened(fresh: Fresh, vendor: Vendor) -> AsyncIterator[Open]:
 async def test_a_calendar_connected_later_is_filled_and_one_disconnected_is_emptied(
     served: Served, opened: Open, vendor: Vendor
 ) -> None:
-    """What is to come is written when somebody connects their calendar, and removed when they disconnect it."""
+    """What is to come is written when somebody connects their calendar, removed when they disconnect it, and again."""
     desk = await opened(served.caller)
     user = await desk.technician(DANA)
     await desk.set_calendar(user, connected=False)
@@ -118,6 +118,11 @@ async def test_a_calendar_connected_later_is_filled_and_one_disconnected_is_empt
     assert vendor.only(DANA)["content"]["subject"] == "Replace switch"
     await desk.set_calendar(user, connected=False)
     await until(lambda: _async(not vendor.events(DANA)))
+    await desk.arrived(entry)
+    await desk.set_calendar(user, connected=True)
+    await until(lambda: _async(vendor.events(DANA)))
+    await desk.arrived(entry)
+    assert len((await desk.sync(entry)).calendar_events) == len(vendor.events(DANA)) == 1
 
 
 async def _async(value: object) -> bool:

@@ -70,8 +70,8 @@ async def stage(folder: Path, simulator: SandboxServer) -> AsyncIterator[Stage]:
 
 async def test_every_worker_listens_and_one_is_enough(stage: Stage) -> None:
     """Both say so; what Teams tells is stored, also while one of them is dead, and what is refused is not."""
-    assert {one["target"] for one in stage.service.events("serving bots")} == {f"127.0.0.1:{stage.bot_port}"}
-    assert len(stage.service.events("serving bots")) == 2
+    assert {one["target"] for one in stage.service.events("serving HTTP")} == {f"127.0.0.1:{stage.bot_port}"}
+    assert len(stage.service.events("serving HTTP")) == 2
     assert await stage.tell(12) == [200] * 12
     victim = min(stage.service.workers())
     os.kill(victim, signal.SIGKILL)
@@ -79,7 +79,7 @@ async def test_every_worker_listens_and_one_is_enough(stage: Stage) -> None:
     assert await stage.tell(6) == [200] * 6
     assert await stage.counted("teams_bot_activities") == 18
     assert await stage.counted("teams_conversation_references") == 1
-    await asyncio.to_thread(stage.service.wait_for, "serving bots", 3)
+    await asyncio.to_thread(stage.service.wait_for, "serving HTTP", 3)
     assert await stage.tell(6) == [200] * 6
     assert stage.service.end() == 0
 

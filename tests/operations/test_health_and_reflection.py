@@ -20,7 +20,9 @@ pytestmark = pytest.mark.anyio
 
 SERVING = health_pb2.HealthCheckResponse.SERVING
 NOT_SERVING = health_pb2.HealthCheckResponse.NOT_SERVING
-OURS = [f"patchbay.v1.{name}" for name in ("ActionExecutor", "Catalog", "Connections", "Directory", "Identity")]
+OURS = [
+    f"patchbay.v1.{name}" for name in ("ActionExecutor", "Catalog", "Connections", "Directory", "Dispatch", "Identity")
+]
 MODULES = sorted(module.definition.service.full_name for module in registered().modules.values())
 HEALTH = "grpc.health.v1.Health"
 VERSIONS = ["v1", "v1alpha"]

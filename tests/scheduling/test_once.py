@@ -171,6 +171,8 @@ async def test_rule_16_kill_9_anywhere_leaves_one_entry_or_none(
         await strike.end()
         left = await _entries(office, user)
         answer = await office.run("create_entry", strike.wanted, strike.key)
+        while answer.failure.retryable:  # told by the sweep, which has just come before us
+            answer = await office.run("create_entry", strike.wanted, strike.key)
         assert answer.state == SUCCEEDED, (strike_at.__name__, answer.failure)
         entries = await _entries(office, user)
         assert entries == [plain(answer)["entry_id"]], strike_at.__name__

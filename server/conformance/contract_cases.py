@@ -8,8 +8,7 @@ from google.protobuf.json_format import MessageToDict
 
 from server.conformance.bench import Json
 from server.conformance.cases import Cases
-from server.conformance.ecma import EcmaValidator
-from server.conformance.judging import SUCCEEDED, check_manners, is_keyless, is_read, told
+from server.conformance.judging import check_success, is_keyless, is_read
 from server.conformance.law import check_law
 from server.conformance.scene import Scene, Trace, example_of
 from server.contract.definitions import ActionDefinition, MessageContract
@@ -38,11 +37,7 @@ class ContractCases(Cases):
     def test_the_first_example_works(self, action: RegisteredAction, undisturbed: Trace) -> None:
         """An example of the contract succeeds with an output that its schema accepts; a write has its effect."""
         definition = action.definition
-        check_manners(definition, undisturbed.execution)
-        assert undisturbed.execution.state == SUCCEEDED, told(undisturbed.execution)
-        output: Any = MessageToDict(undisturbed.execution.output.json)
-        wrong = [error.message for error in EcmaValidator(definition.output.schema.bundled).iter_errors(output)]
-        assert wrong == []
+        check_success(definition, undisturbed.execution)
         if is_read(definition):
             assert (undisturbed.effects, undisturbed.write) == (0, None), "it only reads"
         else:

@@ -1,5 +1,10 @@
 """What an execution may tell after something went wrong, by the action's effect class."""
 
+from typing import Any
+
+from google.protobuf.json_format import MessageToDict
+
+from server.conformance.ecma import EcmaValidator
 from server.contract.definitions import ActionDefinition, EffectClass
 from server.contract.options import COMMON_REASONS
 from server.gen.patchbay.v1 import executor_pb2, failure_pb2
@@ -52,6 +57,14 @@ def check_manners(action: ActionDefinition, execution: executor_pb2.Execution) -
         assert (failure.reason, failure.effect, failure.retryable) == ("OUTCOME_UNKNOWN", DOUBT, False), words
     elif is_keyless(action) or is_read(action):
         assert failure.effect != DOUBT, f"FAILED, and nobody knows: {words}"
+
+
+def check_success(action: ActionDefinition, execution: executor_pb2.Execution) -> None:
+    """Checks a success, and that the schema accepts its output."""
+    check_manners(action, execution)
+    assert execution.state == SUCCEEDED, told(execution)
+    output: Any = MessageToDict(execution.output.json)
+    assert [error.message for error in EcmaValidator(action.output.schema.bundled).iter_errors(output)] == []
 
 
 def check_refused(action: ActionDefinition, execution: executor_pb2.Execution, reasons: frozenset[str]) -> None:

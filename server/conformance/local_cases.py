@@ -4,16 +4,13 @@ import random
 import time
 from contextlib import suppress
 from functools import partial
-from typing import Any
 
 import grpc
 import pytest
-from google.protobuf.json_format import MessageToDict
 
 from server.conformance.bench import Json, LocalBench
 from server.conformance.cases import Cases
-from server.conformance.ecma import EcmaValidator
-from server.conformance.judging import FAILED, SUCCEEDED, check_manners, is_read, told
+from server.conformance.judging import FAILED, SUCCEEDED, check_manners, check_success, is_read, told
 from server.conformance.key_cases import KEY
 from server.conformance.scene import Scene, Trace, until
 from server.conformance.stage import Stage
@@ -85,11 +82,7 @@ class LocalCases(Cases):
     def test_the_first_example_works(self, action: RegisteredAction, undisturbed: Trace) -> None:
         """An example succeeds with an output that its schema accepts; a write has its effect, a read none."""
         definition = action.definition
-        check_manners(definition, undisturbed.execution)
-        assert undisturbed.execution.state == SUCCEEDED, told(undisturbed.execution)
-        output: Any = MessageToDict(undisturbed.execution.output.json)
-        wrong = [error.message for error in EcmaValidator(definition.output.schema.bundled).iter_errors(output)]
-        assert wrong == []
+        check_success(definition, undisturbed.execution)
         assert bool(undisturbed.effects) != is_read(definition)
 
     def test_writes_share_a_transaction_with_their_record(self, write: RegisteredAction) -> None:

@@ -1,20 +1,19 @@
 """From records and outcomes to the Execution that a caller sees."""
 
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 
 from google.protobuf.json_format import ParseDict
 from google.protobuf.message import Message
-from google.protobuf.timestamp_pb2 import Timestamp
 
 from server.contract.definitions import ActionDefinition
 from server.contract.payload import fill_struct, to_json
 from server.core.calls import Call
 from server.core.records import Outcome, Record, State, failure_from_json
 from server.gen.patchbay.v1 import executor_pb2, failure_pb2
+from server.sdk.times import set_timestamp
 
 Execution = executor_pb2.Execution
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 _STATES = {
     State.RUNNING: executor_pb2.EXECUTION_STATE_RUNNING,
@@ -131,17 +130,10 @@ def _set_output(execution: Execution, output: Message, *, typed: bool) -> None:
 
 def _set_times(execution: Execution, times: Times) -> None:
     if times.created:
-        _set_time(execution.create_time, times.created)
+        set_timestamp(execution.create_time, times.created)
     if times.started:
-        _set_time(execution.start_time, times.started)
+        set_timestamp(execution.start_time, times.started)
     if times.sent:
-        _set_time(execution.send_time, times.sent)
+        set_timestamp(execution.send_time, times.sent)
     if times.completed:
-        _set_time(execution.complete_time, times.completed)
-
-
-def _set_time(timestamp: Timestamp, time: datetime) -> None:
-    """Does what `FromDatetime` does for a time with zone, at a tenth of the cost."""
-    since = time - _EPOCH
-    timestamp.seconds = since.days * 86_400 + since.seconds
-    timestamp.nanos = since.microseconds * 1_000
+        set_timestamp(execution.complete_time, times.completed)

@@ -3,11 +3,9 @@
 import asyncio
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
-from datetime import UTC, date, datetime, timedelta
+from datetime import date, datetime
 from typing import Final, Protocol
 from zoneinfo import ZoneInfo
-
-from google.protobuf.timestamp_pb2 import Timestamp
 
 from server.core.board_drawing import Bar, Cell, Day, Row, days_from, draw
 from server.core.page_tokens import page_token, read_page_token
@@ -15,9 +13,9 @@ from server.core.ports import OpenBoard
 from server.core.refusals import FieldViolation, Refusal
 from server.gen.patchbay.v1 import dispatch_pb2 as pb
 from server.sdk.schedule import Entry, User, zone_of
+from server.sdk.times import timestamp
 
 _PAGE: Final = 200
-_EPOCH, _SECOND = datetime(1970, 1, 1, tzinfo=UTC), timedelta(seconds=1)
 _FIRST, _LAST = date(1970, 1, 2), date(2999, 12, 31)
 _MOST_BYTES: Final = 3 << 20
 """Of a page: clients of gRPC take 4 MiB unless they are told otherwise."""
@@ -149,8 +147,8 @@ def _technician(row: Row) -> pb.BoardTechnician:
 def _day(cell: Cell) -> pb.BoardDay:
     told = pb.BoardDay(
         day=cell.day.day.isoformat(),
-        start=_timestamp(cell.day.span.start),
-        end=_timestamp(cell.day.span.end),
+        start=timestamp(cell.day.span.start),
+        end=timestamp(cell.day.span.end),
         entries=map(_entry, cell.bars),
     )
     told.booked.FromTimedelta(cell.booked)
@@ -162,8 +160,8 @@ def _entry(bar: Bar) -> pb.BoardEntry:
     return pb.BoardEntry(
         entry_id=bar.name,
         title=entry.title,
-        start=_timestamp(bar.span.start),
-        end=_timestamp(bar.span.end),
+        start=timestamp(bar.span.start),
+        end=timestamp(bar.span.end),
         status=entry.status,
         work_item_type=entry.work_item_type,
         work_item_id=entry.work_item_id or "",
@@ -172,8 +170,3 @@ def _entry(bar: Bar) -> pb.BoardEntry:
         is_private=entry.is_private,
         has_ended=bar.has_ended,
     )
-
-
-def _timestamp(at: datetime) -> Timestamp:
-    seconds, rest = divmod(at - _EPOCH, _SECOND)  # FromDatetime takes twice as long, and a board has thousands
-    return Timestamp(seconds=seconds, nanos=rest.microseconds * 1000)

@@ -128,7 +128,9 @@ class Handling:
             alerts=self._stores.alerts(call.tenant, provider, connection.id if connection else ""),
             accounts=self._stores.accounts(call.tenant),
             conversations=self._stores.conversations(call.tenant),
-            schedule=self._stores.schedule(call.tenant, transaction=transaction, origin=_origin(checked, id)),
+            schedule=self._stores.schedule(
+                call.tenant, transaction=transaction, origin=_origin(checked, id) if transaction else None
+            ),
             lock=lambda *parts: self._stores.locks.hold(call.tenant, "/".join((provider, *parts)), scope.deadline),
             remember=remember,
             warn=warn,

@@ -1,7 +1,6 @@
 """The Connections service."""
 
 from google.protobuf.struct_pb2 import Struct
-from google.protobuf.timestamp_pb2 import Timestamp
 
 from server.core.connections import PERMISSION, Connections, StoredConnection
 from server.core.tenancy import Tenants
@@ -9,6 +8,7 @@ from server.edge.rpc import CallInfo
 from server.gen.patchbay.v1 import connections_pb2 as pb
 from server.sdk.failures import ActionFailure
 from server.sdk.module import SignIn
+from server.sdk.times import timestamp
 
 
 class ConnectionsServicer:
@@ -81,7 +81,7 @@ class ConnectionsServicer:
 def _connection(stored: StoredConnection) -> pb.Connection:
     settings = Struct()
     settings.update(stored.settings)
-    told = pb.Connection(
+    return pb.Connection(
         id=stored.id,
         provider=stored.provider,
         tenant=stored.tenant,
@@ -90,9 +90,5 @@ def _connection(stored: StoredConnection) -> pb.Connection:
         settings=settings,
         grant=stored.grant,
         last_failure=stored.last_failure,
+        connect_time=timestamp(stored.connected_at),
     )
-    if stored.connected_at is not None:
-        stamp = Timestamp()
-        stamp.FromDatetime(stored.connected_at)
-        told.connect_time.CopyFrom(stamp)
-    return told

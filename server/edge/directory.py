@@ -3,8 +3,6 @@
 from collections.abc import Callable, Sequence
 from uuid import UUID
 
-from google.protobuf.timestamp_pb2 import Timestamp
-
 from server.core.directory import PERMISSION, Directory
 from server.core.directory_checks import UserChange
 from server.core.directory_records import DirectoryUser, LinkedAccount, Page
@@ -13,6 +11,7 @@ from server.core.tenancy import Tenants
 from server.edge.rpc import CallInfo
 from server.gen.patchbay.v1 import directory_pb2 as pb
 from server.sdk.schedule import WorkItem
+from server.sdk.times import timestamp
 
 _PAGE = 100
 
@@ -140,10 +139,11 @@ def _user(user: DirectoryUser) -> pb.DirectoryUser:
 
 
 def _account(account: LinkedAccount) -> pb.LinkedAccount:
-    linked = Timestamp()
-    linked.FromDatetime(account.linked_at)
     return pb.LinkedAccount(
-        provider=account.provider, account_id=account.account_id, email=account.email or "", link_time=linked
+        provider=account.provider,
+        account_id=account.account_id,
+        email=account.email or "",
+        link_time=timestamp(account.linked_at),
     )
 
 

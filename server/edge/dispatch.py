@@ -1,9 +1,6 @@
 """The Dispatch service: what became of the events of entries."""
 
-from datetime import datetime
 from typing import Final
-
-from google.protobuf.timestamp_pb2 import Timestamp
 
 from server.core.deliveries import DeliveryRecord, OutboxStore, ShownEvent
 from server.core.refusals import Refusal
@@ -11,6 +8,7 @@ from server.core.tenancy import Tenants
 from server.edge.board import PERMISSION
 from server.edge.rpc import CallInfo
 from server.gen.patchbay.v1 import dispatch_pb2 as pb
+from server.sdk.times import timestamp
 
 _DEAD_LETTERS: Final = 100
 
@@ -65,10 +63,10 @@ def _delivery(record: DeliveryRecord) -> pb.EventDelivery:
         consumer=record.consumer,
         state=record.state,
         attempts=record.attempts,
-        next_try_time=_stamp(record.next_try_at),
+        next_try_time=timestamp(record.next_try_at),
         last_failure=record.last_failure,
-        event_time=_stamp(record.event_at),
-        end_time=_stamp(record.ended_at),
+        event_time=timestamp(record.event_at),
+        end_time=timestamp(record.ended_at),
     )
 
 
@@ -79,11 +77,3 @@ def _shown(event: ShownEvent) -> pb.CalendarEvent:
         external_event_id=event.external_id,
         sequence=event.sequence,
     )
-
-
-def _stamp(at: datetime | None) -> Timestamp | None:
-    if at is None:
-        return None
-    stamp = Timestamp()
-    stamp.FromDatetime(at)
-    return stamp

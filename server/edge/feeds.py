@@ -1,10 +1,8 @@
 """Calendar feeds: a part of the Dispatch service, and the files themselves on an HTTP port."""
 
 import asyncio
-from datetime import datetime
 from typing import Final
 
-from google.protobuf.timestamp_pb2 import Timestamp
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
@@ -16,6 +14,7 @@ from server.edge.board import PERMISSION
 from server.edge.rpc import CallInfo
 from server.errors import DatabaseUnavailable
 from server.gen.patchbay.v1 import dispatch_pb2 as pb
+from server.sdk.times import timestamp
 
 _SECONDS: Final = 15.0
 _HEADERS: Final = {
@@ -100,15 +99,7 @@ def _feed(feed: Feed) -> pb.Feed:
         id=feed.id,
         user_id=feed.user_id,
         label=feed.label,
-        create_time=_timestamp(feed.created_at),
-        last_read_time=_timestamp(feed.last_read_at),
-        revoke_time=_timestamp(feed.revoked_at),
+        create_time=timestamp(feed.created_at),
+        last_read_time=timestamp(feed.last_read_at),
+        revoke_time=timestamp(feed.revoked_at),
     )
-
-
-def _timestamp(at: datetime | None) -> Timestamp | None:
-    if at is None:
-        return None
-    stamp = Timestamp()
-    stamp.FromDatetime(at)
-    return stamp

@@ -11,6 +11,7 @@ from server.core.refusals import FieldViolation, Refusal
 from server.core.tenancy import TenantRow
 from server.edge.rpc import CallInfo
 from server.gen.patchbay.v1 import identity_pb2 as pb
+from server.sdk.times import timestamp
 
 
 class IdentityServicer:
@@ -64,7 +65,7 @@ def _note_tenant(call: CallInfo, tenants: Iterable[str] | None) -> None:
 
 
 def _tenant(row: TenantRow) -> pb.Tenant:
-    return pb.Tenant(id=row.id, slug=row.slug, create_time=_timestamp(row.created_at))
+    return pb.Tenant(id=row.id, slug=row.slug, create_time=timestamp(row.created_at))
 
 
 def _key(key: ApiKey) -> pb.ApiKey:
@@ -73,16 +74,10 @@ def _key(key: ApiKey) -> pb.ApiKey:
         label=key.label,
         tenants=sorted(key.tenants or ()),
         permissions=key.permissions,
-        create_time=_timestamp(key.created_at),
-        expire_time=_timestamp(key.expires_at) if key.expires_at else None,
-        revoke_time=_timestamp(key.revoked_at) if key.revoked_at else None,
+        create_time=timestamp(key.created_at),
+        expire_time=timestamp(key.expires_at),
+        revoke_time=timestamp(key.revoked_at),
     )
-
-
-def _timestamp(at: datetime) -> Timestamp:
-    stamp = Timestamp()
-    stamp.FromDatetime(at)
-    return stamp
 
 
 def _time(stamp: Timestamp) -> datetime:

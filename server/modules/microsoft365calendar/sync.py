@@ -14,10 +14,9 @@ from server.modules.microsoft365calendar.rendering import rendered
 from server.modules.microsoft365calendar.series import Series, series_of
 from server.sdk import ActionFailure, Effect
 from server.sdk.events import Calendar, CalendarBook, CalendarEvent, ConsumerContext, Event
-from server.sdk.schedule import Entry, zone_of
+from server.sdk.schedule import Entry, is_cancelled, zone_of
 
 PROVIDER: Final = "microsoft"
-_CANCELLED: Final = frozenset({"cancelled", "canceled", "cancel"})
 _TRANSACTIONS: Final = UUID("6c0b9d6e-3f0c-4f0e-9b57-2a1d5d0c7e41")
 _ROUNDS: Final = 3
 _DAY: Final = timedelta(days=1)
@@ -70,7 +69,7 @@ class _Round:
         """Returns where the entry belongs: nowhere when it is cancelled or has no time. Who share a mailbox share an
         event."""
         entry = self._entry
-        if entry is None or entry.start is None or entry.status.strip().lower() in _CANCELLED:
+        if entry is None or entry.start is None or is_cancelled(entry.status):
             return []
         if entry.recurrence is not None and self._series is None:
             return []

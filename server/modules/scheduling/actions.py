@@ -10,9 +10,10 @@ from server.gen.patchbay.modules.scheduling.v1 import scheduling_pb2 as pb
 from server.modules.scheduling.booking import moved, place, spans, technicians
 from server.modules.scheduling.reading import Context
 from server.modules.scheduling.series import Part, part_of, rescheduled, split, store
-from server.modules.scheduling.telling import conflict_messages, moment_of, stamp
+from server.modules.scheduling.telling import conflict_messages, moment_of
 from server.sdk import ActionFailure, FailureCategory, transactional
-from server.sdk.schedule import Booking, Entry, Recurrence, ScheduleBook, User, zone_of
+from server.sdk.schedule import Booking, Change, Entry, Recurrence, ScheduleBook, User, zone_of
+from server.sdk.times import timestamp
 
 _CANCELLED: Final = "cancelled"
 _COMPLETED: Final = "completed"
@@ -32,8 +33,8 @@ async def create_entry(request: pb.CreateEntryRequest, ctx: Context) -> pb.Creat
     return pb.CreateEntryResponse(
         entry_id=entry.id,
         assigned_user_ids=entry.assignees,
-        start=stamp(entry.start),
-        end=stamp(entry.end),
+        start=timestamp(entry.start),
+        end=timestamp(entry.end),
         work_item_id=entry.work_item_id,
         work_item_type=entry.work_item_type,
         status=entry.status,
@@ -57,10 +58,10 @@ async def reschedule(request: pb.RescheduleRequest, ctx: Context) -> pb.Reschedu
     return pb.RescheduleResponse(
         entry_id=request.entry_id,
         updated_entry_id=id,
-        previous_start=stamp(part.shown),
-        previous_end=stamp(part.shown and part.shown + part.entry.duration),
-        new_start=stamp(entry.start),
-        new_end=stamp(entry.end),
+        previous_start=timestamp(part.shown),
+        previous_end=timestamp(part.shown and part.shown + part.entry.duration),
+        new_start=timestamp(entry.start),
+        new_end=timestamp(entry.end),
         assigned_user_ids=entry.assignees,
         conflict_mode=mode,
         conflicts_detected=len(placed.conflicts),
@@ -100,12 +101,7 @@ async def reassign(request: pb.ReassignRequest, ctx: Context) -> pb.ReassignResp
 @transactional
 async def cancel(request: pb.CancelRequest, ctx: Context) -> pb.CancelResponse:
     """Cancels an entry."""
-    part = await part_of(ctx.schedule, request.entry_id, request.recurrence_scope or "single", allow=_CANCELLED)
-    id, event = part.entry.id, ""
-    if part.entry.status != _CANCELLED:
-        await split(ctx.schedule, part)
-        entry = replace(_with_notes(part.entry, request.reason, request.note), status=_CANCELLED)
-        id, event = await store(ctx.schedule, part, entry, "schedule_entry.cancelled")
+    id, event = await _end(ctx.schedule, request, _CANCELLED, "schedule_entry.cancelled", request.reason)
     return pb.CancelResponse(
         entry_id=request.entry_id, updated_entry_id=id, status=_CANCELLED, reason=request.reason, event_type=event
     )
@@ -114,20 +110,26 @@ async def cancel(request: pb.CancelRequest, ctx: Context) -> pb.CancelResponse:
 @transactional
 async def complete(request: pb.CompleteRequest, ctx: Context) -> pb.CompleteResponse:
     """Marks an entry as done."""
-    part = await part_of(ctx.schedule, request.entry_id, request.recurrence_scope or "single", allow=_COMPLETED)
-    id, event = part.entry.id, ""
-    if part.entry.status != _COMPLETED:
-        await split(ctx.schedule, part)
-        entry = replace(_with_notes(part.entry, request.outcome, request.note), status=_COMPLETED)
-        id, event = await store(ctx.schedule, part, entry, "schedule_entry.updated")
+    id, event = await _end(ctx.schedule, request, _COMPLETED, "schedule_entry.updated", request.outcome)
     return pb.CompleteResponse(
         entry_id=request.entry_id,
         updated_entry_id=id,
         status=_COMPLETED,
-        completed_at=stamp(datetime.now(UTC)),
+        completed_at=timestamp(datetime.now(UTC)),
         outcome=request.outcome,
         event_type=event,
     )
+
+
+async def _end(
+    board: ScheduleBook, request: pb.CancelRequest | pb.CompleteRequest, status: str, change: Change, why: str
+) -> tuple[str, str]:
+    """Gives an entry its last status; returns its id and the event, which is empty when it has the status already."""
+    part = await part_of(board, request.entry_id, request.recurrence_scope or "single", allow=status)
+    if part.entry.status == status:
+        return part.entry.id, ""
+    await split(board, part)
+    return await store(board, part, replace(_with_notes(part.entry, why, request.note), status=status), change)
 
 
 async def _demand_link(board: ScheduleBook, request: pb.CreateEntryRequest) -> None:

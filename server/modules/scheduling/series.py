@@ -105,17 +105,8 @@ def _starts(entry: Entry, recurrence: Recurrence, first: datetime, key: EntryKey
 
 
 def _single(entry: Entry, recurrence: Recurrence, start: datetime) -> Part:
-    taken = replace(
-        entry,
-        id=str(uuid4()),
-        start=start,
-        end=start + entry.duration,
-        recurrence=None,
-        original_id=entry.id,
-        sequence=0,
-    )
     day = start.astimezone(zone_of(entry.timezone)).date()
-    return Part(taken, start, replace(entry, recurrence=recurrence.without([day])))
+    return Part(_taken_out(entry, start, None), start, replace(entry, recurrence=recurrence.without([day])))
 
 
 def _future(entry: Entry, recurrence: Recurrence, start: datetime, first: datetime) -> Part:
@@ -133,16 +124,20 @@ def _future(entry: Entry, recurrence: Recurrence, start: datetime, first: dateti
         until=start - _INSTANT,
         exceptions=frozenset(one for one in recurrence.exceptions if one < day),
     )
-    taken = replace(
+    return Part(_taken_out(entry, start, later), start, replace(entry, recurrence=earlier))
+
+
+def _taken_out(entry: Entry, start: datetime, recurrence: Recurrence | None) -> Entry:
+    """Returns a new entry in place of a part of a series."""
+    return replace(
         entry,
         id=str(uuid4()),
         start=start,
         end=start + entry.duration,
-        recurrence=later,
+        recurrence=recurrence,
         original_id=entry.id,
         sequence=0,
     )
-    return Part(taken, start, replace(entry, recurrence=earlier))
 
 
 def rescheduled(entry: Entry, shown: datetime | None, start: datetime, end: datetime, timezone: str) -> Entry:

@@ -7,17 +7,9 @@ from google.protobuf.timestamp_pb2 import Timestamp
 
 from server.gen.patchbay.modules.scheduling.v1 import scheduling_pb2 as pb
 from server.sdk.schedule import Booking, Entry, EntryKey
+from server.sdk.times import timestamp
 
 _MOST_CONFLICTS = 100
-
-
-def stamp(moment: datetime | None) -> Timestamp | None:
-    """Returns a time as messages hold it."""
-    if moment is None:
-        return None
-    told = Timestamp()
-    told.FromDatetime(moment)
-    return told
 
 
 def moment_of(stamp: Timestamp) -> datetime:
@@ -35,8 +27,8 @@ def entry_message(entry: Entry, viewer: str | None, key: EntryKey | None = None)
         title=seen.title,
         notes=seen.notes,
         status=seen.status,
-        scheduled_start=stamp(seen.start),
-        scheduled_end=stamp(seen.end),
+        scheduled_start=timestamp(seen.start),
+        scheduled_end=timestamp(seen.end),
         work_item_id=seen.work_item_id,
         work_item_type=seen.work_item_type,
         is_private=seen.is_private,
@@ -49,6 +41,8 @@ def entry_message(entry: Entry, viewer: str | None, key: EntryKey | None = None)
 def conflict_messages(conflicts: Iterable[Booking]) -> list[pb.Conflict]:
     """Returns the first of the bookings in the way."""
     return [
-        pb.Conflict(entry_id=str(one.key), user_id=one.user_id, start=stamp(one.span.start), end=stamp(one.span.end))
+        pb.Conflict(
+            entry_id=str(one.key), user_id=one.user_id, start=timestamp(one.span.start), end=timestamp(one.span.end)
+        )
         for one, _ in zip(conflicts, range(_MOST_CONFLICTS), strict=False)
     ]

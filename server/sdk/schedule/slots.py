@@ -4,7 +4,6 @@ from bisect import bisect_left
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from itertools import chain
 
 from server.sdk.schedule.entries import Entry, EntryKey, is_ended
 from server.sdk.schedule.recurrence import zone_of
@@ -94,8 +93,3 @@ def merged(spans: Iterable[Span]) -> list[Span]:
         else:
             found.append(span)
     return found
-
-
-def users_of(entries: Iterable[Entry]) -> set[str]:
-    """Returns the assignees of entries."""
-    return set(chain.from_iterable(entry.assignees for entry in entries))

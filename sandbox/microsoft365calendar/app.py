@@ -11,8 +11,9 @@ from starlette.responses import JSONResponse, Response
 from starlette.types import Receive, Scope, Send
 
 from sandbox.control import EffectLog, JsonObject
+from sandbox.control.wire import Refused
 from sandbox.microsoft365calendar import graph, login
-from sandbox.microsoft365calendar.wire import Call, Refused
+from sandbox.microsoft365calendar.wire import Call
 from sandbox.microsoft365calendar.world import World
 
 DEMO_SEED = Path(__file__).parent / "seeds" / "demo.json"

@@ -5,7 +5,8 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from sandbox.microsoft365calendar.wire import Refused, graph_error
+from sandbox.control.wire import Refused
+from sandbox.microsoft365calendar.wire import graph_error
 
 ZONES = frozenset((Path(__file__).with_name("zones.txt")).read_text(encoding="utf-8").split())
 """Names beside those of Windows that the page on `dateTimeTimeZone` lists; of those of Windows only `UTC`."""

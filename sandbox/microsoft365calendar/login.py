@@ -2,7 +2,8 @@
 
 from starlette.responses import JSONResponse, Response
 
-from sandbox.microsoft365calendar.wire import Call, Refused, login_error
+from sandbox.control.wire import Refused
+from sandbox.microsoft365calendar.wire import Call, login_error
 
 _SCOPE = "https://graph.microsoft.com/.default"
 

@@ -4,20 +4,12 @@ import json
 import time
 from dataclasses import dataclass, field
 from typing import Any
-from urllib.parse import parse_qsl
 from uuid import uuid4
 
-from starlette.responses import JSONResponse, Response
+from starlette.responses import JSONResponse
 
+from sandbox.control.wire import Refused, Sent
 from sandbox.microsoft365calendar.world import World
-
-
-class Refused(Exception):  # an answer that cuts the handler short
-    """Carries the answer."""
-
-    def __init__(self, answer: Response) -> None:
-        super().__init__(answer.status_code)
-        self.answer = answer
 
 
 def graph_error(status: int, code: str, message: str, **more: Any) -> Refused:
@@ -35,7 +27,7 @@ def login_error(status: int, error: str, number: int, message: str) -> Refused:
 
 
 @dataclass(slots=True)
-class Call:
+class Call(Sent):
     """One request. `parts`: decoded segments of the path; the first names the service, as the host does at the
     vendor."""
 
@@ -47,16 +39,6 @@ class Call:
     raw_query: bytes
     headers: dict[bytes, bytes] = field(repr=False)
     body: bytes = field(repr=False)
-
-    @property
-    def query(self) -> dict[str, str]:
-        """Query parameters; of repeated ones the last."""
-        return dict(parse_qsl(self.raw_query.decode("latin-1"), keep_blank_values=True))
-
-    @property
-    def form(self) -> dict[str, str]:
-        """The body as a form."""
-        return dict(parse_qsl(self.body.decode("utf-8", "replace"), keep_blank_values=True))
 
     @property
     def bearer(self) -> str:

@@ -3,8 +3,9 @@
 import re
 from collections.abc import Callable
 
+from sandbox.control.wire import Refused
 from sandbox.ninjaone.models import Device
-from sandbox.ninjaone.wire import Refused, failed
+from sandbox.ninjaone.wire import failed
 
 Term = Callable[[Device], bool]
 

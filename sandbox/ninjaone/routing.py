@@ -7,8 +7,9 @@ from uuid import uuid4
 from starlette.responses import JSONResponse, Response
 from starlette.routing import compile_path
 
+from sandbox.control.wire import Refused
 from sandbox.ninjaone.tokens import AccessToken
-from sandbox.ninjaone.wire import Call, Refused, failed, refused, throttled
+from sandbox.ninjaone.wire import Call, failed, refused, throttled
 
 Handler = Callable[[Call], Awaitable[Response]]
 _BASES = ("/api/v2/", "/v2/")

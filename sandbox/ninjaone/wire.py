@@ -3,10 +3,11 @@
 import json
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
-from urllib.parse import parse_qsl
 from uuid import uuid4
 
 from starlette.responses import HTMLResponse, JSONResponse, Response
+
+from sandbox.control.wire import Refused, Sent
 
 if TYPE_CHECKING:
     from sandbox.ninjaone.models import Device
@@ -14,14 +15,6 @@ if TYPE_CHECKING:
     from sandbox.ninjaone.world import World
 
 THROTTLED = "<!DOCTYPE html><html><head><title>Too many requests</title></head><body>Please slow down.</body></html>"
-
-
-class Refused(Exception):  # an answer that cuts the handler short
-    """Carries the answer."""
-
-    def __init__(self, answer: Response) -> None:
-        super().__init__(answer.status_code)
-        self.answer = answer
 
 
 def refused(status: int, error: str, description: str, code: int | None = None) -> Refused:
@@ -62,7 +55,7 @@ def done() -> Response:
 
 
 @dataclass(slots=True)
-class Call:
+class Call(Sent):
     """One request.
 
     Attributes:
@@ -78,16 +71,6 @@ class Call:
     body: bytes
     params: dict[str, Any] = field(default_factory=dict)
     token: "AccessToken | None" = None
-
-    @property
-    def query(self) -> dict[str, str]:
-        """Query parameters; of repeated ones the last."""
-        return dict(parse_qsl(self.raw_query.decode("latin-1"), keep_blank_values=True))
-
-    @property
-    def form(self) -> dict[str, str]:
-        """The body as a form."""
-        return dict(parse_qsl(self.body.decode("utf-8", "replace"), keep_blank_values=True))
 
     @property
     def device(self) -> "Device":

@@ -7,9 +7,10 @@ from typing import get_args
 
 from starlette.responses import JSONResponse, Response
 
+from sandbox.control.wire import Refused
 from sandbox.teams.clouds import CLOUDS, CloudName
 from sandbox.teams.routing import Routes, Surface
-from sandbox.teams.wire import Call, Refused
+from sandbox.teams.wire import Call
 
 
 def _cloud(call: Call) -> CloudName:

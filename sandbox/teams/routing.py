@@ -5,7 +5,8 @@ from dataclasses import dataclass
 
 from starlette.responses import JSONResponse, Response
 
-from sandbox.teams.wire import Call, Refused
+from sandbox.control.wire import Refused
+from sandbox.teams.wire import Call
 
 Handler = Callable[[Call], Response]
 Routes = Mapping[tuple[str, str], Handler]

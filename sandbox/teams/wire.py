@@ -4,10 +4,11 @@ import json
 import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
-from urllib.parse import parse_qsl
 from uuid import uuid4
 
-from starlette.responses import HTMLResponse, JSONResponse, Response
+from starlette.responses import HTMLResponse, JSONResponse
+
+from sandbox.control.wire import Refused, Sent
 
 if TYPE_CHECKING:
     from sandbox.teams.models import Bot
@@ -15,14 +16,6 @@ if TYPE_CHECKING:
     from sandbox.teams.world import World
 
 GATEWAY_413 = "<html><head><title>413 Request Entity Too Large</title></head><body>Too large.</body></html>"
-
-
-class Refused(Exception):  # an answer that cuts the handler short
-    """Carries the answer."""
-
-    def __init__(self, answer: Response) -> None:
-        super().__init__(answer.status_code)
-        self.answer = answer
 
 
 def connector_error(status: int, code: str, message: str, headers: dict[str, str] | None = None) -> Refused:
@@ -75,7 +68,7 @@ def login_error(call: "Call", status: int, error: str, number: int, text: str) -
 
 
 @dataclass(slots=True)
-class Call:
+class Call(Sent):
     """One request.
 
     Attributes:
@@ -95,16 +88,6 @@ class Call:
     request_id: str = field(default_factory=lambda: str(uuid4()))
     params: list[str] = field(default_factory=list)
     signed: "AccessToken | None" = None
-
-    @property
-    def query(self) -> dict[str, str]:
-        """Query parameters; of repeated ones the last."""
-        return dict(parse_qsl(self.raw_query.decode("latin-1"), keep_blank_values=True))
-
-    @property
-    def form(self) -> dict[str, str]:
-        """The body as a form."""
-        return dict(parse_qsl(self.body.decode("utf-8", "replace"), keep_blank_values=True))
 
     @property
     def token(self) -> "AccessToken":

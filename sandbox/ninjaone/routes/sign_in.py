@@ -5,10 +5,11 @@ from urllib.parse import urlencode, urlsplit
 
 from starlette.responses import HTMLResponse, JSONResponse, RedirectResponse, Response
 
+from sandbox.control.wire import Refused
 from sandbox.ninjaone.models import ApiApp
 from sandbox.ninjaone.routing import Endpoint
 from sandbox.ninjaone.tokens import Grant
-from sandbox.ninjaone.wire import Call, Refused, failed, refused
+from sandbox.ninjaone.wire import Call, failed, refused
 
 _LOOPBACK = frozenset({"127.0.0.1", "localhost", "::1"})
 _OFFLINE = "offline_access"

@@ -8,10 +8,11 @@ from dataclasses import dataclass
 
 from starlette.responses import JSONResponse, Response
 
+from sandbox.control.wire import Refused
 from sandbox.teams.clouds import GLOBAL_REGIONS, cloud_of
 from sandbox.teams.graph.installed_apps import chat_id
 from sandbox.teams.models import Channel, Conversation, Directory, Team, User
-from sandbox.teams.wire import Call, Refused, bad_argument, connector_error
+from sandbox.teams.wire import Call, bad_argument, connector_error
 
 _ROOT = ";messageid="
 _MOVED = "Incoming request was redirected to the wrong geo!"

@@ -1,7 +1,8 @@
 """What all routes of a user ask first."""
 
+from sandbox.control.wire import Refused
 from sandbox.teams.models import TeamsApp, User
-from sandbox.teams.wire import Call, Refused, graph_error
+from sandbox.teams.wire import Call, graph_error
 
 
 def bad(call: Call, message: str) -> Refused:

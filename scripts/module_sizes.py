@@ -51,7 +51,7 @@ def measured() -> Iterator[tuple[str, int, Size, Size]]:
     """Yields each module that has actions: provider, number of actions, size of its proto, of its code."""
     for folder in sorted((ROOT / "proto/patchbay/modules").iterdir()):
         protos = [path.read_text() for path in folder.rglob("*.proto")]
-        actions = sum(text.count("option (patchbay.v1.action) = {") for text in protos)
+        actions = sum(text.count("option (patchbay.v1.action).id = ") for text in protos)
         if not actions:
             continue
         code = [of_python(path.read_text()) for path in (ROOT / "server/modules" / folder.name).rglob("*.py")]

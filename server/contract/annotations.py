@@ -11,6 +11,7 @@ from google.protobuf.descriptor import Descriptor, FieldDescriptor
 from server import validate_descriptor
 from server.contract import ui
 from server.contract.comments import Comments
+from server.contract.pickers import picker_of
 from server.contract.rules import Json
 from server.contract.shapes import display_of, is_secret
 from server.gen.patchbay.v1 import options_pb2
@@ -54,7 +55,7 @@ def _display(field: FieldDescriptor, display: options_pb2.FieldDisplay) -> Json:
 
 
 def _picker(field: FieldDescriptor) -> Json:
-    picker = ui.picker_of(field)
+    picker = picker_of(field)
     if picker is None:
         return {}
     found: Json = {"x-patchbay-picker": ui.picker_json(picker)}

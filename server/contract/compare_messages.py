@@ -9,7 +9,6 @@ import protovalidate
 from google.protobuf.descriptor import Descriptor, EnumDescriptor, FieldDescriptor
 from google.protobuf.descriptor_pool import DescriptorPool
 
-from server.contract.schema_builder import required_fields
 from server.contract.shapes import (
     choice_of,
     display_of,
@@ -20,6 +19,7 @@ from server.contract.shapes import (
     message_rules_of,
     rules_of,
 )
+from server.contract.validation import required_fields
 
 MESSAGE_RULES: Final = frozenset(
     {
@@ -79,7 +79,7 @@ def _messages(
 
 def _requirements(old: Descriptor, new: Descriptor, path: str) -> Iterator[Change]:
     earlier = required_fields(old, _validator(old.file.pool))
-    for name in required_fields(new, _validator(new.file.pool)):
+    for name in sorted(required_fields(new, _validator(new.file.pool))):
         if name not in earlier:
             yield Change("required.added", f"{join(path, name)} must now be given")
     before, after = (_message_rules(message_rules_of(one)) for one in (old, new))

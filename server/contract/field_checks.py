@@ -11,6 +11,7 @@ from google.protobuf.descriptor import Descriptor, FieldDescriptor
 from server.contract.cutting import MARKER_ROOM
 from server.contract.defaults import default_of, set_member
 from server.contract.parsing import field_converter
+from server.contract.pickers import picker_of
 from server.contract.problems import ContractError, Violation
 from server.contract.scalars import BAD
 from server.contract.shapes import (
@@ -53,7 +54,7 @@ def _field_defects(field: FieldDescriptor) -> Iterator[str]:
     display = display_of(field)
     if display.default_json:
         yield from _default_defects(field)
-    if is_secret(field) and display.HasField("picker"):
+    if is_secret(field) and picker_of(field) is not None:
         yield "a secret field cannot have a picker"
     if is_secret(field) and display.default_json:
         yield "a secret field cannot have a default"

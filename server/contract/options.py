@@ -7,6 +7,7 @@ from google.protobuf.descriptor import MethodDescriptor, ServiceDescriptor
 from google.protobuf.descriptor_pb2 import MethodOptions
 from google.protobuf.duration_pb2 import Duration
 
+from server.contract.labels import rpc_label
 from server.gen.patchbay.v1 import failure_pb2, options_pb2
 
 COMMON_REASONS: Final = frozenset(
@@ -29,6 +30,7 @@ def action_options(method: MethodDescriptor) -> options_pb2.ActionOptions:
     options = options_pb2.ActionOptions()
     options.CopyFrom(declared)
     options.version = options.version or 1
+    options.label = options.label or rpc_label(method.name)
     if not options.HasField("timeout") and module.HasField("default_timeout"):
         options.timeout.CopyFrom(module.default_timeout)
     if len(module.budgets) == 1 and not options.unmetered:

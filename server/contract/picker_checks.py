@@ -5,21 +5,14 @@ from collections import Counter
 from collections.abc import Iterator
 from typing import Final
 
-from google.protobuf.descriptor import Descriptor, FieldDescriptor, MethodDescriptor, ServiceDescriptor
+from google.protobuf.descriptor import Descriptor, FieldDescriptor, ServiceDescriptor
 
-from server.contract.options import action_options, effect_of, is_action, module_options
+from server.contract.options import effect_of, module_options
 from server.contract.parsing import parser_for
+from server.contract.pickers import listing_of, picker_of, shared_pickers
 from server.contract.problems import ContractError, Violation
 from server.contract.scalars import INTEGER_RANGES
-from server.contract.shapes import (
-    declared_display,
-    display_of,
-    is_map,
-    is_well_known,
-    named_picker,
-    nested_messages,
-    owner_of,
-)
+from server.contract.shapes import display_of, is_map, is_well_known, nested_messages, owner_of
 from server.gen.patchbay.v1 import options_pb2
 
 _LISTING_PARTS: Final = (
@@ -34,35 +27,33 @@ _LISTING_PARTS: Final = (
 
 
 def shared_picker_defects(service: ServiceDescriptor) -> Iterator[str]:
-    """Yields the defects of the module's list of pickers. What they hold is checked with the fields that name them."""
-    modules = map(module_options, service.file.services_by_name.values())
-    declared = Counter(picker.name for module in modules for picker in module.pickers)
-    messages = service.file.message_types_by_name.values()
-    fields = [field for message in messages for one in nested_messages(message) for field in one.fields]
-    used = {declared_display(field).picker.name for field in fields}
-    for name in dict.fromkeys(picker.name for picker in module_options(service).pickers):
-        if not name or declared[name] > 1:
-            yield f"picker `{name}` needs a name of its own"
-        elif name not in used:
-            yield f"picker `{name}` is named by no field"
+    """Yields the defects of the module's list of pickers. What they hold is checked with the fields they are for."""
+    pickers = module_options(service).pickers
+    declared = Counter(name for picker in pickers for name in picker.fields)
+    served = {path.rpartition(".")[2] for path in shared_pickers(service.file)}
+    for picker in pickers:
+        if not picker.fields:
+            yield f"picker of `{picker.action}`: it is for no fields"
+    for name, count in declared.items():
+        if count > 1:
+            yield f"{count} pickers are for fields named `{name}`"
+        if name not in served:
+            yield f"picker for `{name}`: no input of another action has such a field"
 
 
 def picker_defects(service: ServiceDescriptor, descriptor: Descriptor) -> Iterator[str]:
     """Yields the defects of every picker in a message and the messages inside it."""
     for one in nested_messages(descriptor):
         for field in one.fields:
-            if display_of(field).HasField("picker"):
-                yield from (f"picker of {field.full_name}: {defect}" for defect in _defects(service, field))
+            picker = picker_of(field)
+            if picker is not None:
+                yield from (f"picker of {field.full_name}: {defect}" for defect in _defects(service, field, picker))
 
 
-def _defects(service: ServiceDescriptor, field: FieldDescriptor) -> Iterator[str]:
-    declared, picker = declared_display(field).picker, display_of(field).picker
-    if declared.name and named_picker(field) is None:
-        yield f"no module of {owner_of(field).file.name} declares a picker `{declared.name}`"
-    elif declared.name and declared != options_pb2.Picker(name=declared.name):
-        yield f"the name `{declared.name}` stands alone; the rest is the module's to say"
-    elif declared.label:
-        yield "label is for pickers of the module"
+def _defects(service: ServiceDescriptor, field: FieldDescriptor, picker: options_pb2.Picker) -> Iterator[str]:
+    own = display_of(field).picker
+    if own.fields or own.label:
+        yield f"{'fields' if own.fields else 'label'} is for pickers of the module"
     elif bool(picker.action) == bool(picker.choices):
         yield "it needs either an action or choices"
     elif picker.choices:
@@ -81,22 +72,17 @@ def _choice_defects(picker: options_pb2.Picker) -> Iterator[str]:
 
 
 def _listing_defects(service: ServiceDescriptor, field: FieldDescriptor, picker: options_pb2.Picker) -> Iterator[str]:
-    listing = _newest(service, picker.action)
+    listing = listing_of(service, picker.action)
     if listing is None:
         yield f"action `{picker.action}` is not an action of the module"
         return
     if effect_of(listing) != options_pb2.EFFECT_CLASS_READ:
         yield f"action `{picker.action}` is not READ"
-    yield from _path_defects(listing.output_type, picker)
+    yield from _path_defects(listing.output_type, field, picker)
     yield from _input_defects(listing.input_type, owner_of(field), picker)
 
 
-def _newest(service: ServiceDescriptor, action: str) -> MethodDescriptor | None:
-    found = [one for one in service.methods if is_action(one) and action_options(one).id == action]
-    return max(found, key=lambda one: action_options(one).version, default=None)
-
-
-def _path_defects(output: Descriptor, picker: options_pb2.Picker) -> Iterator[str]:
+def _path_defects(output: Descriptor, field: FieldDescriptor, picker: options_pb2.Picker) -> Iterator[str]:
     items = _resolve(output, picker.items_path)
     if items is None or not items.is_repeated or is_map(items):
         yield f"items_path `{picker.items_path}` is no list in {output.full_name}"
@@ -114,6 +100,8 @@ def _path_defects(output: Descriptor, picker: options_pb2.Picker) -> Iterator[st
         target = _resolve(item, path) if path else None
         if path and (target is None or target.is_repeated or target.message_type is not None):
             yield f"{name} `{path}` is no plain value in {item.full_name}"
+        elif name == "value_path" and target is not None and target.cpp_type != field.cpp_type:
+            yield f"value_path `{path}` is of another type than the field"
 
 
 def _resolve(descriptor: Descriptor, path: str) -> FieldDescriptor | None:

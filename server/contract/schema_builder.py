@@ -3,13 +3,10 @@
 from collections.abc import Sequence
 from typing import Any, Final
 
-import protovalidate
-from google.protobuf import message_factory
 from google.protobuf.descriptor import Descriptor, FieldDescriptor
 
 from server.contract import annotations, rules
 from server.contract.comments import Comments
-from server.contract.defaults import apply_defaults
 from server.contract.rules import Json
 from server.contract.schema_values import (
     IGNORE_ALWAYS,
@@ -33,7 +30,7 @@ from server.contract.shapes import (
     message_rules_of,
     rules_of,
 )
-from server.contract.validation import violations_of
+from server.contract.validation import required_fields
 
 DIALECT: Final = "https://json-schema.org/draft/2020-12/schema"
 UNMAPPED: Final = "x-patchbay-unmapped-rules"
@@ -69,9 +66,9 @@ class _Builder:
         if text := self._comments.get(descriptor.full_name):
             schema["description"] = text
         schema |= {"properties": properties, "additionalProperties": False}
-        required = [] if bare else required_fields(descriptor)
+        required = frozenset() if bare else required_fields(descriptor)
         if required:
-            schema["required"] = required
+            schema["required"] = [one.name for one in annotations.ordered(descriptor) if one.name in required]
         schema = with_constraints(schema, self._choices(descriptor, given, bare=bare))
         return self._noted(schema, descriptor.full_name, message_unmapped(given))
 
@@ -198,14 +195,6 @@ class Bundler(_Builder):
 
 
 NO_MESSAGE_RULES: Final[Any] = annotations.NO_MESSAGE_RULES
-
-
-def required_fields(descriptor: Descriptor, validator: protovalidate.Validator | None = None) -> list[str]:
-    """Returns the fields that cannot be left out: those at fault in an empty message after defaults."""
-    message = message_factory.GetMessageClass(descriptor)()
-    apply_defaults(message)
-    faulty = {violation.field for violation in violations_of(message, validator)}
-    return [field.name for field in annotations.ordered(descriptor) if field.name in faulty]
 
 
 def message_unmapped(given: Any) -> list[str]:

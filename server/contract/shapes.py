@@ -6,7 +6,6 @@ from google.protobuf.descriptor import Descriptor, FieldDescriptor, OneofDescrip
 from google.protobuf.message import Message
 
 from server import validate_descriptor
-from server.contract.options import module_options
 from server.gen.patchbay.v1 import options_pb2
 
 WRAPPERS: Final = frozenset(
@@ -16,29 +15,9 @@ WRAPPERS: Final = frozenset(
 
 
 def display_of(field: FieldDescriptor) -> options_pb2.FieldDisplay:
-    """Returns how a designer shows the field, with the picker that it names; an empty display when nothing is
-    declared."""
-    declared = declared_display(field)
-    picker = named_picker(field) if declared.picker.name else None
-    if picker is None:
-        return declared
-    display = options_pb2.FieldDisplay()
-    display.CopyFrom(declared)
-    display.label = declared.label or picker.label
-    display.picker.CopyFrom(picker)
-    return display
-
-
-def declared_display(field: FieldDescriptor) -> options_pb2.FieldDisplay:
-    """Returns the field's own words, in which a picker may be a name alone."""
+    """Returns what the field itself says of how a designer shows it; an empty display when nothing is declared. Its
+    picker, which the module may say, is `pickers.picker_of`."""
     return field.GetOptions().Extensions[options_pb2.field]
-
-
-def named_picker(field: FieldDescriptor) -> options_pb2.Picker | None:
-    """Returns the picker that the field names, of the modules of its file; None when they declare none such."""
-    modules = map(module_options, owner_of(field).file.services_by_name.values())
-    pickers = {picker.name: picker for module in modules for picker in module.pickers}
-    return pickers.get(declared_display(field).picker.name)
 
 
 def rules_of(field: FieldDescriptor) -> Any:

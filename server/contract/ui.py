@@ -6,23 +6,27 @@ from typing import Any, Final
 from google.protobuf.descriptor import Descriptor, FieldDescriptor
 
 from server.contract.comments import Comments
+from server.contract.labels import field_label, thing_label
+from server.contract.pickers import picker_of
 from server.contract.shapes import display_of, is_secret, is_well_known, join, message_of
 from server.gen.patchbay.v1 import options_pb2
 
 _WIDGETS: Final = {
     options_pb2.WIDGET_MULTILINE: "multiline",
     options_pb2.WIDGET_CODE: "code",
-    options_pb2.WIDGET_SECRET: "secret",
 }
 
 
 def title_of(field: FieldDescriptor) -> str:
-    """Returns the label of the field's control, made from the name when the contract gives none."""
-    return display_of(field).label or field.name.replace("_", " ").capitalize()
+    """Returns the label of the field's control: the field's, its picker's, or one made from the field's name."""
+    picker = picker_of(field)
+    if picker is None:
+        return display_of(field).label or field_label(field.name)
+    return display_of(field).label or picker.label or thing_label(field.name)
 
 
 def widget_of(field: FieldDescriptor) -> str:
-    """Returns the form control's name; empty when the type decides."""
+    """Returns the form control's name, `secret` for what is secret; empty when the type decides."""
     return _WIDGETS.get(display_of(field).widget, "secret" if is_secret(field) else "")
 
 
@@ -37,12 +41,6 @@ def visible_when(field: FieldDescriptor) -> list[dict[str, Any]]:
         {"field": one.field, "equals": [json.loads(literal) for literal in one.equals_json]}
         for one in display_of(field).visible_when
     ]
-
-
-def picker_of(field: FieldDescriptor) -> options_pb2.Picker | None:
-    """Returns the field's picker."""
-    display = display_of(field)
-    return display.picker if display.HasField("picker") else None
 
 
 def picker_json(picker: options_pb2.Picker) -> dict[str, Any]:

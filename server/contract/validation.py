@@ -3,8 +3,11 @@
 from typing import Any
 
 import protovalidate
+from google.protobuf import message_factory
+from google.protobuf.descriptor import Descriptor
 from google.protobuf.message import Message
 
+from server.contract.defaults import apply_defaults
 from server.contract.problems import Violation
 from server.contract.shapes import choices_of, type_of
 
@@ -25,6 +28,14 @@ def violations_of(message: Message, validator: protovalidate.Validator | None = 
     except protovalidate.EvaluationError as error:
         return (Violation("", f"a rule could not be evaluated: {error}", "cel.evaluation"),)
     return tuple(_violation(message, one.proto) for one in found)
+
+
+def required_fields(descriptor: Descriptor, validator: protovalidate.Validator | None = None) -> frozenset[str]:
+    """Returns the fields that cannot be left out: those at fault in an empty message after defaults."""
+    message = message_factory.GetMessageClass(descriptor)()
+    apply_defaults(message)
+    faulty = {violation.field for violation in violations_of(message, validator)}
+    return frozenset(field.name for field in descriptor.fields if field.name in faulty)
 
 
 def _violation(message: Message, proto: Any) -> Violation:

@@ -121,7 +121,7 @@ DEFECTS: list[tuple[str, Callable[[File], Any]]] = [
     ),
     ("version 1 is declared 2 times", _set(_action, "id", "tacticalrmm.agents.get")),
     ("the id is not of the form", _set(_action, "id", "tacticalrmm.RunScript")),
-    ("it has no label", _set(_action, "label", "")),
+    ("it has no label", _set(_action, "label", " ")),
     ("permission `Admin Only` is not of the form", _set(_action, "permission", "Admin Only")),
     ("does not say since when", lambda file: _action(file).deprecation.SetInParent()),
     ("the timeout must be positive", _set(lambda file: _action(file).timeout, "seconds", 0)),
@@ -188,19 +188,20 @@ DEFECTS: list[tuple[str, Callable[[File], Any]]] = [
     ("google.protobuf.Any has no schema", _any),
     ("a validation rule is malformed", lambda file: _rules(file, "script_id").cel_expression.append("this +")),
     ("a validation rule is malformed", _set(lambda file: _rules(file, "script_id").int32, "gte", 3)),
-    ("declares a picker `nobody`", _set(lambda file: _display(file, "agent_id").picker, "name", "nobody")),
-    ("the name `agent` stands alone", lambda file: _display(file, "agent_id").picker.choices.add(value="x")),
+    ("fields is for pickers", lambda file: _display(file, "script_id").picker.fields.append("script_id")),
     ("label is for pickers", _set(lambda file: _display(file, "script_id").picker, "label", "Script")),
-    ("picker `agent` needs a name of its own", lambda file: _module(file).pickers.add(name="agent")),
-    ("picker `` needs a name of its own", lambda file: _module(file).pickers.add(action="x")),
-    ("picker `unused` is named by no field", lambda file: _module(file).pickers.add(name="unused")),
+    ("2 pickers are for fields named `agent_id`", lambda file: _module(file).pickers.add(fields=["agent_id"])),
+    ("picker of `x`: it is for no fields", lambda file: _module(file).pickers.add(action="x")),
+    ("picker for `unused`: no input", lambda file: _picker(file).fields.append("unused")),
+    ("picker for `live`: no input", lambda file: _picker(file).fields.append("live")),
+    ("value_path `agent_online` is of another type", _set(_picker, "value_path", "agent_online")),
     ("either an action or choices", lambda file: _picker(file).choices.add(value="x")),
     ("either an action or choices", _set(_picker, "action", "")),
     ("`x.y` is not an action of the module", _set(_picker, "action", "x.y")),
     ("is not READ", _set(_picker, "action", "tacticalrmm.agents.reboot")),
     ("items_path `rows` is no list", _set(_picker, "items_path", "rows")),
     ("items_path `count` is no list", _set(_picker, "items_path", "count")),
-    ("value_path is missing", _set(_picker, "value_path", "")),
+    ("value_path is missing", _set(lambda file: _display(file, "script_id").picker, "value_path", "")),
     ("label_path `name` is no plain value", _set(_picker, "label_path", "name")),
     ("detail_path `last_seen_at.seconds` is no plain", _set(_picker, "detail_path", "last_seen_at.seconds")),
     ("search_field `limit` is no text input", _set(_picker, "search_field", "limit")),
@@ -236,7 +237,7 @@ def test_all_defects_are_told_at_once() -> None:
     """One error lists every defect, each with the action it belongs to."""
     file = _copy()
     _module(file).label = ""
-    _action(file).label = ""
+    _action(file).label = " "
     _action(file, "GetAgent").timeout.seconds = 0
     with pytest.raises(ContractError) as raised:
         read_module(_service(file))
@@ -297,10 +298,11 @@ def test_an_only_budget_is_spent_by_every_action_that_does_not_say_otherwise() -
 
 
 def test_what_the_module_says_holds_where_an_action_is_silent() -> None:
-    """Version 1, the module's timeout, a failure and a picker by name alone are read as if each action said them."""
+    """Label, version 1, the module's timeout, failure and picker are read as if each action said them."""
     actions = {action.id: action for action in read_module(_service(_copy())).actions}
     reboot, run = actions["tacticalrmm.agents.reboot"], actions["tacticalrmm.agents.run_script"]
     assert (reboot.version, reboot.timeout, run.timeout) == (1, 60.0, 3720.0)
+    assert reboot.label == "Reboot agent"
     assert reboot.failures[0] == run.failures[0]
     assert (reboot.failures[0].retryable, reboot.failures[0].remedy) == (True, "Try again when the agent is online.")
     assert reboot.pickers["agent_id"].action == "tacticalrmm.agents.find"
@@ -308,8 +310,8 @@ def test_what_the_module_says_holds_where_an_action_is_silent() -> None:
     assert reboot.input.schema.bundled["properties"]["agent_id"]["title"] == "Agent"
 
 
-def test_a_field_keeps_its_own_label_beside_a_named_picker() -> None:
-    """The label of a named picker is for fields without one."""
+def test_a_field_keeps_its_own_label_beside_a_picker_of_the_module() -> None:
+    """The label of a module's picker is for fields without one."""
     file = _copy()
     _display(file, "agent_id").label = "Endpoint"
     action = next(one for one in read_module(_service(file)).actions if one.id.endswith("run_script"))

@@ -115,7 +115,7 @@ def test_annotations_tell_designers_everything() -> None:
     action = next(action for action in module.actions if action.id == "tacticalrmm.agents.run_script")
     properties = action.input.schema.bundled["properties"]
     agent = properties["agent_id"]
-    assert (agent["title"], agent["x-patchbay-order"]) == ("Agent", 1)
+    assert (agent["title"], properties["timeout"]["x-patchbay-order"]) == ("Agent", 1)
     assert agent["x-patchbay-picker"]["items_path"] == "agents"
     assert agent["x-workflow-picker-kind"] == "tacticalrmm.agents.find"
     assert agent["x-workflow-picker-dependencies"] == []

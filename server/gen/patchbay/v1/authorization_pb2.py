@@ -26,7 +26,7 @@ from server import validate_descriptor as buf_dot_validate_dot_validate__pb2
 from server.gen.patchbay.v1 import options_pb2 as patchbay_dot_v1_dot_options__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1fpatchbay/v1/authorization.proto\x12\x0bpatchbay.v1\x1a\x1b\x62uf/validate/validate.proto\x1a\x19patchbay/v1/options.proto\"\x9b\x01\n\x11\x41uthorizationCode\x12!\n\x04\x63ode\x18\x01 \x01(\tB\x13\x80\x01\x01\xbaH\x07r\x05\x10\x01\x18\x80 \x9a\xb5\x18\x02(\x03\x12@\n\rcode_verifier\x18\x02 \x01(\tB)\x80\x01\x01\xbaH\x1dr\x1b\x32\x19^[A-Za-z0-9._~-]{43,128}$\x9a\xb5\x18\x02(\x03\x12!\n\x0credirect_uri\x18\x03 \x01(\tB\x0b\xbaH\x08r\x06\x18\xd0\x0f\x88\x01\x01\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1fpatchbay/v1/authorization.proto\x12\x0bpatchbay.v1\x1a\x1b\x62uf/validate/validate.proto\x1a\x19patchbay/v1/options.proto\"\x8f\x01\n\x11\x41uthorizationCode\x12\x1b\n\x04\x63ode\x18\x01 \x01(\tB\r\x80\x01\x01\xbaH\x07r\x05\x10\x01\x18\x80 \x12:\n\rcode_verifier\x18\x02 \x01(\tB#\x80\x01\x01\xbaH\x1dr\x1b\x32\x19^[A-Za-z0-9._~-]{43,128}$\x12!\n\x0credirect_uri\x18\x03 \x01(\tB\x0b\xbaH\x08r\x06\x18\xd0\x0f\x88\x01\x01\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -34,11 +34,11 @@ _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'patchbay.v1.authorization_p
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
   _globals['_AUTHORIZATIONCODE'].fields_by_name['code']._loaded_options = None
-  _globals['_AUTHORIZATIONCODE'].fields_by_name['code']._serialized_options = b'\200\001\001\272H\007r\005\020\001\030\200 \232\265\030\002(\003'
+  _globals['_AUTHORIZATIONCODE'].fields_by_name['code']._serialized_options = b'\200\001\001\272H\007r\005\020\001\030\200 '
   _globals['_AUTHORIZATIONCODE'].fields_by_name['code_verifier']._loaded_options = None
-  _globals['_AUTHORIZATIONCODE'].fields_by_name['code_verifier']._serialized_options = b'\200\001\001\272H\035r\0332\031^[A-Za-z0-9._~-]{43,128}$\232\265\030\002(\003'
+  _globals['_AUTHORIZATIONCODE'].fields_by_name['code_verifier']._serialized_options = b'\200\001\001\272H\035r\0332\031^[A-Za-z0-9._~-]{43,128}$'
   _globals['_AUTHORIZATIONCODE'].fields_by_name['redirect_uri']._loaded_options = None
   _globals['_AUTHORIZATIONCODE'].fields_by_name['redirect_uri']._serialized_options = b'\272H\010r\006\030\320\017\210\001\001'
   _globals['_AUTHORIZATIONCODE']._serialized_start=105
-  _globals['_AUTHORIZATIONCODE']._serialized_end=260
+  _globals['_AUTHORIZATIONCODE']._serialized_end=248
 # @@protoc_insertion_point(module_scope)

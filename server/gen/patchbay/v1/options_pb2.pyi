@@ -106,11 +106,11 @@ class _WidgetEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Widget.ValueTy
     """Text with several lines."""
     WIDGET_CODE: _Widget.ValueType  # 2
     """A code editor."""
-    WIDGET_SECRET: _Widget.ValueType  # 3
-    """A password box; the value is never shown again."""
 
 class Widget(_Widget, metaclass=_WidgetEnumTypeWrapper):
-    """Which form control suits a field. The JSON Schema type decides when unspecified."""
+    """Which form control suits a field. When unspecified, `debug_redact` has a password box and else the JSON Schema type
+    decides.
+    """
 
 WIDGET_UNSPECIFIED: Widget.ValueType  # 0
 """The control that fits the type."""
@@ -118,8 +118,6 @@ WIDGET_MULTILINE: Widget.ValueType  # 1
 """Text with several lines."""
 WIDGET_CODE: Widget.ValueType  # 2
 """A code editor."""
-WIDGET_SECRET: Widget.ValueType  # 3
-"""A password box; the value is never shown again."""
 Global___Widget: _TypeAlias = Widget  # noqa: Y015
 
 @_typing.final
@@ -170,8 +168,8 @@ class ModuleOptions(_message.Message):
 
     @_builtins.property
     def pickers(self) -> _containers.RepeatedCompositeFieldContainer[Global___Picker]:
-        """Pickers that several fields of this file have, each with a name of its own. A field whose picker is a name alone
-        means the one here.
+        """Pickers for all input fields of certain names, those of the listing action itself aside. A field's own picker takes
+        precedence.
         """
 
     def __init__(
@@ -264,7 +262,9 @@ class ActionOptions(_message.Message):
     version: _builtins.int
     """Version, from 1. A breaking change is a second rpc with the same id and the next version. Unset: 1."""
     label: _builtins.str
-    """Name shown in the palette; decides the order inside a tile."""
+    """Name shown in the palette; decides the order inside a tile. Empty: made from the rpc's name, `Find devices` of
+    `FindDevices`.
+    """
     category: _builtins.str
     """Category shown in the palette. Empty: the module's label."""
     icon: _builtins.str
@@ -476,7 +476,9 @@ class FieldDisplay(_message.Message):
     DEFAULT_JSON_FIELD_NUMBER: _builtins.int
     CUT_BYTES_FIELD_NUMBER: _builtins.int
     label: _builtins.str
-    """Label of the form control. Empty: made from the field's name."""
+    """Label of the form control. Empty: made from the field's name, `API key` of `api_key`; with a picker, what the ids
+    are ids of, `Devices` of `device_ids`.
+    """
     help: _builtins.str
     """Short help under the control. Empty: the field's comment."""
     group: _builtins.str
@@ -491,7 +493,7 @@ class FieldDisplay(_message.Message):
     """The longest this text is kept, in UTF-8 bytes; longer text is cut with a marker. 0: not cut."""
     @_builtins.property
     def picker(self) -> Global___Picker:
-        """Where the choices come from. Unset: free input."""
+        """Where the choices come from. Unset: the module's picker for fields of this name, else free input."""
 
     @_builtins.property
     def visible_when(self) -> _containers.RepeatedCompositeFieldContainer[Global___VisibleWhen]:
@@ -520,7 +522,7 @@ Global___FieldDisplay: _TypeAlias = FieldDisplay  # noqa: Y015
 
 @_typing.final
 class Picker(_message.Message):
-    """Choices of a field, taken from an action of the same module or from a fixed list, or a picker that the module declares."""
+    """Choices of a field, taken from an action of the same module or from a fixed list."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -534,35 +536,43 @@ class Picker(_message.Message):
     DEPENDS_ON_FIELD_NUMBER: _builtins.int
     CHOICES_FIELD_NUMBER: _builtins.int
     FIXED_INPUT_JSON_FIELD_NUMBER: _builtins.int
-    NAME_FIELD_NUMBER: _builtins.int
+    FIELDS_FIELD_NUMBER: _builtins.int
     LABEL_FIELD_NUMBER: _builtins.int
     action: _builtins.str
     """Id of a READ action that lists the choices. Empty when `choices` is given."""
     items_path: _builtins.str
-    """Path of the repeated field in that action's output, such as `agents`."""
+    """Path of the repeated field in that action's output, such as `agents`. Empty: its only list of messages."""
     value_path: _builtins.str
-    """Path inside an item of the value to put into the field."""
+    """Path inside an item of the value to put into the field. Empty: the field's own name, where items have it."""
     label_path: _builtins.str
     """Path inside an item of the text to show."""
     detail_path: _builtins.str
     """Path inside an item of a second line. Empty: none."""
     search_field: _builtins.str
-    """Input field of the listing action that takes the text a person types. Empty: filtered by our side."""
+    """Input field of the listing action that takes the text a person types. Empty: `query` when it has that text
+    input and one list of messages, else filtered by our side.
+    """
     limit_field: _builtins.str
-    """Input field of the listing action that limits the number of rows. Empty: it has no such limit."""
+    """Input field of the listing action that limits the number of rows. Empty: `limit` when it has that integer input
+    and one list of messages, else it has no such limit.
+    """
     fixed_input_json: _builtins.str
     """Fixed inputs of the listing action, as a JSON object. Empty: none."""
-    name: _builtins.str
-    """In a module's list: the name of this picker. In a field: the name of the module's picker, nothing else beside it."""
     label: _builtins.str
-    """In a module's list: label of fields that have this picker and no label of their own. Empty: none."""
+    """In a module's list: label of fields that have this picker and no label of their own. Empty: made from their names."""
     @_builtins.property
     def depends_on(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
-        """Fields of this message that the choices depend on, copied into equally named inputs of the listing action."""
+        """Fields of this message that the choices depend on, copied into equally named inputs of the listing action. Empty:
+        the inputs that it cannot do without, as far as this message has them.
+        """
 
     @_builtins.property
     def choices(self) -> _containers.RepeatedCompositeFieldContainer[Global___Choice]:
         """Fixed choices."""
+
+    @_builtins.property
+    def fields(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """In a module's list: names of the input fields that this picker is for."""
 
     def __init__(
         self,
@@ -577,12 +587,12 @@ class Picker(_message.Message):
         depends_on: _abc.Iterable[_builtins.str] | None = ...,
         choices: _abc.Iterable[Global___Choice] | None = ...,
         fixed_input_json: _builtins.str = ...,
-        name: _builtins.str = ...,
+        fields: _abc.Iterable[_builtins.str] | None = ...,
         label: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["action", b"action", "choices", b"choices", "depends_on", b"depends_on", "detail_path", b"detail_path", "fixed_input_json", b"fixed_input_json", "items_path", b"items_path", "label", b"label", "label_path", b"label_path", "limit_field", b"limit_field", "name", b"name", "search_field", b"search_field", "value_path", b"value_path"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["action", b"action", "choices", b"choices", "depends_on", b"depends_on", "detail_path", b"detail_path", "fields", b"fields", "fixed_input_json", b"fixed_input_json", "items_path", b"items_path", "label", b"label", "label_path", b"label_path", "limit_field", b"limit_field", "search_field", b"search_field", "value_path", b"value_path"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

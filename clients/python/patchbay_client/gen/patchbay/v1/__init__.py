@@ -1072,7 +1072,8 @@ class Urgency(betterproto2.Enum):
 
 class Widget(betterproto2.Enum):
     """
-    Which form control suits a field. The JSON Schema type decides when unspecified.
+    Which form control suits a field. When unspecified, `debug_redact` has a password box and else the JSON Schema type
+    decides.
     """
 
     UNSPECIFIED = 0
@@ -1090,18 +1091,12 @@ class Widget(betterproto2.Enum):
     A code editor.
     """
 
-    SECRET = 3
-    """
-    A password box; the value is never shown again.
-    """
-
     @classmethod
     def betterproto_value_to_renamed_proto_names(cls) -> dict[int, str]:
         return {
             0: "WIDGET_UNSPECIFIED",
             1: "WIDGET_MULTILINE",
             2: "WIDGET_CODE",
-            3: "WIDGET_SECRET",
         }
 
     @classmethod
@@ -1110,7 +1105,6 @@ class Widget(betterproto2.Enum):
             "WIDGET_UNSPECIFIED": 0,
             "WIDGET_MULTILINE": 1,
             "WIDGET_CODE": 2,
-            "WIDGET_SECRET": 3,
         }
 
 
@@ -1231,7 +1225,8 @@ class ActionOptions(betterproto2.Message):
 
     label: "str" = betterproto2.field(3, betterproto2.TYPE_STRING)
     """
-    Name shown in the palette; decides the order inside a tile.
+    Name shown in the palette; decides the order inside a tile. Empty: made from the rpc's name, `Find devices` of
+    `FindDevices`.
     """
 
     category: "str" = betterproto2.field(4, betterproto2.TYPE_STRING)
@@ -2829,7 +2824,8 @@ class FieldDisplay(betterproto2.Message):
 
     label: "str" = betterproto2.field(1, betterproto2.TYPE_STRING)
     """
-    Label of the form control. Empty: made from the field's name.
+    Label of the form control. Empty: made from the field's name, `API key` of `api_key`; with a picker, what the ids
+    are ids of, `Devices` of `device_ids`.
     """
 
     help: "str" = betterproto2.field(2, betterproto2.TYPE_STRING)
@@ -2854,7 +2850,7 @@ class FieldDisplay(betterproto2.Message):
 
     picker: "Picker | None" = betterproto2.field(6, betterproto2.TYPE_MESSAGE, optional=True)
     """
-    Where the choices come from. Unset: free input.
+    Where the choices come from. Unset: the module's picker for fields of this name, else free input.
     """
 
     visible_when: "list[VisibleWhen]" = betterproto2.field(7, betterproto2.TYPE_MESSAGE, repeated=True)
@@ -3792,8 +3788,8 @@ class ModuleOptions(betterproto2.Message):
 
     pickers: "list[Picker]" = betterproto2.field(12, betterproto2.TYPE_MESSAGE, repeated=True)
     """
-    Pickers that several fields of this file have, each with a name of its own. A field whose picker is a name alone
-    means the one here.
+    Pickers for all input fields of certain names, those of the listing action itself aside. A field's own picker takes
+    precedence.
     """
 
 
@@ -3828,7 +3824,7 @@ default_message_pool.register_message("patchbay.v1", "Payload", Payload)
 @dataclass(eq=False, repr=False)
 class Picker(betterproto2.Message):
     """
-    Choices of a field, taken from an action of the same module or from a fixed list, or a picker that the module declares.
+    Choices of a field, taken from an action of the same module or from a fixed list.
     """
 
     action: "str" = betterproto2.field(1, betterproto2.TYPE_STRING)
@@ -3838,12 +3834,12 @@ class Picker(betterproto2.Message):
 
     items_path: "str" = betterproto2.field(2, betterproto2.TYPE_STRING)
     """
-    Path of the repeated field in that action's output, such as `agents`.
+    Path of the repeated field in that action's output, such as `agents`. Empty: its only list of messages.
     """
 
     value_path: "str" = betterproto2.field(3, betterproto2.TYPE_STRING)
     """
-    Path inside an item of the value to put into the field.
+    Path inside an item of the value to put into the field. Empty: the field's own name, where items have it.
     """
 
     label_path: "str" = betterproto2.field(4, betterproto2.TYPE_STRING)
@@ -3858,17 +3854,20 @@ class Picker(betterproto2.Message):
 
     search_field: "str" = betterproto2.field(6, betterproto2.TYPE_STRING)
     """
-    Input field of the listing action that takes the text a person types. Empty: filtered by our side.
+    Input field of the listing action that takes the text a person types. Empty: `query` when it has that text
+    input and one list of messages, else filtered by our side.
     """
 
     limit_field: "str" = betterproto2.field(7, betterproto2.TYPE_STRING)
     """
-    Input field of the listing action that limits the number of rows. Empty: it has no such limit.
+    Input field of the listing action that limits the number of rows. Empty: `limit` when it has that integer input
+    and one list of messages, else it has no such limit.
     """
 
     depends_on: "list[str]" = betterproto2.field(8, betterproto2.TYPE_STRING, repeated=True)
     """
-    Fields of this message that the choices depend on, copied into equally named inputs of the listing action.
+    Fields of this message that the choices depend on, copied into equally named inputs of the listing action. Empty:
+    the inputs that it cannot do without, as far as this message has them.
     """
 
     choices: "list[Choice]" = betterproto2.field(9, betterproto2.TYPE_MESSAGE, repeated=True)
@@ -3881,14 +3880,14 @@ class Picker(betterproto2.Message):
     Fixed inputs of the listing action, as a JSON object. Empty: none.
     """
 
-    name: "str" = betterproto2.field(11, betterproto2.TYPE_STRING)
+    fields: "list[str]" = betterproto2.field(11, betterproto2.TYPE_STRING, repeated=True)
     """
-    In a module's list: the name of this picker. In a field: the name of the module's picker, nothing else beside it.
+    In a module's list: names of the input fields that this picker is for.
     """
 
     label: "str" = betterproto2.field(12, betterproto2.TYPE_STRING)
     """
-    In a module's list: label of fields that have this picker and no label of their own. Empty: none.
+    In a module's list: label of fields that have this picker and no label of their own. Empty: made from their names.
     """
 
 

@@ -26,7 +26,7 @@ from server import validate_descriptor as buf_dot_validate_dot_validate__pb2
 from server.gen.patchbay.v1 import options_pb2 as patchbay_dot_v1_dot_options__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\nCpatchbay/modules/microsoft365calendar/v1/microsoft365calendar.proto\x12(patchbay.modules.microsoft365calendar.v1\x1a\x1b\x62uf/validate/validate.proto\x1a\x19patchbay/v1/options.proto\"\xba\x02\n\x1eMicrosoft365CalendarConnection\x12\x37\n\x0f\x65ntra_tenant_id\x18\x01 \x01(\tB\x1e\xbaH\x05r\x03\xb0\x01\x01\x9a\xb5\x18\x12\n\x10Microsoft tenant\x12$\n\x06\x61pp_id\x18\x02 \x01(\tB\x14\xbaH\x05r\x03\xb0\x01\x01\x9a\xb5\x18\x08\n\x06\x41pp id\x12\x44\n\rclient_secret\x18\x03 \x01(\tB-\x80\x01\x01\xbaH\x12r\x10\x32\x0e^[!-~]{1,500}$\x9a\xb5\x18\x11\n\rClient secret(\x03\x12\x39\n\x05\x63loud\x18\x04 \x01(\tB*\xbaH\'r%R\x00R\x06publicR\x03gccR\x08gcc_highR\x03\x64odR\x05\x63hina\x12\x1b\n\tlogin_url\x18\x05 \x01(\tB\x08\xbaH\x05r\x03\x18\xf4\x03\x12\x1b\n\tgraph_url\x18\x06 \x01(\tB\x08\xbaH\x05r\x03\x18\xf4\x03\x32\xf5\x01\n\x14Microsoft365Calendar\x1a\xdc\x01\x8a\xb5\x18\xd7\x01\n\x18\x61pp:microsoft365calendar\x12\x16Microsoft 365 Calendar\x1a\x34Keep technicians\' calendars like the dispatch board.\"\x08\x63\x61lendar(\x03:\x18rmm:microsoft365calendarBGpatchbay.modules.microsoft365calendar.v1.Microsoft365CalendarConnectionb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\nCpatchbay/modules/microsoft365calendar/v1/microsoft365calendar.proto\x12(patchbay.modules.microsoft365calendar.v1\x1a\x1b\x62uf/validate/validate.proto\x1a\x19patchbay/v1/options.proto\"\x99\x02\n\x1eMicrosoft365CalendarConnection\x12\x37\n\x0f\x65ntra_tenant_id\x18\x01 \x01(\tB\x1e\xbaH\x05r\x03\xb0\x01\x01\x9a\xb5\x18\x12\n\x10Microsoft tenant\x12\x18\n\x06\x61pp_id\x18\x02 \x01(\tB\x08\xbaH\x05r\x03\xb0\x01\x01\x12/\n\rclient_secret\x18\x03 \x01(\tB\x18\x80\x01\x01\xbaH\x12r\x10\x32\x0e^[!-~]{1,500}$\x12\x39\n\x05\x63loud\x18\x04 \x01(\tB*\xbaH\'r%R\x00R\x06publicR\x03gccR\x08gcc_highR\x03\x64odR\x05\x63hina\x12\x1b\n\tlogin_url\x18\x05 \x01(\tB\x08\xbaH\x05r\x03\x18\xf4\x03\x12\x1b\n\tgraph_url\x18\x06 \x01(\tB\x08\xbaH\x05r\x03\x18\xf4\x03\x32\xf5\x01\n\x14Microsoft365Calendar\x1a\xdc\x01\x8a\xb5\x18\xd7\x01\n\x18\x61pp:microsoft365calendar\x12\x16Microsoft 365 Calendar\x1a\x34Keep technicians\' calendars like the dispatch board.\"\x08\x63\x61lendar(\x03:\x18rmm:microsoft365calendarBGpatchbay.modules.microsoft365calendar.v1.Microsoft365CalendarConnectionb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -36,9 +36,9 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_MICROSOFT365CALENDARCONNECTION'].fields_by_name['entra_tenant_id']._loaded_options = None
   _globals['_MICROSOFT365CALENDARCONNECTION'].fields_by_name['entra_tenant_id']._serialized_options = b'\272H\005r\003\260\001\001\232\265\030\022\n\020Microsoft tenant'
   _globals['_MICROSOFT365CALENDARCONNECTION'].fields_by_name['app_id']._loaded_options = None
-  _globals['_MICROSOFT365CALENDARCONNECTION'].fields_by_name['app_id']._serialized_options = b'\272H\005r\003\260\001\001\232\265\030\010\n\006App id'
+  _globals['_MICROSOFT365CALENDARCONNECTION'].fields_by_name['app_id']._serialized_options = b'\272H\005r\003\260\001\001'
   _globals['_MICROSOFT365CALENDARCONNECTION'].fields_by_name['client_secret']._loaded_options = None
-  _globals['_MICROSOFT365CALENDARCONNECTION'].fields_by_name['client_secret']._serialized_options = b'\200\001\001\272H\022r\0202\016^[!-~]{1,500}$\232\265\030\021\n\rClient secret(\003'
+  _globals['_MICROSOFT365CALENDARCONNECTION'].fields_by_name['client_secret']._serialized_options = b'\200\001\001\272H\022r\0202\016^[!-~]{1,500}$'
   _globals['_MICROSOFT365CALENDARCONNECTION'].fields_by_name['cloud']._loaded_options = None
   _globals['_MICROSOFT365CALENDARCONNECTION'].fields_by_name['cloud']._serialized_options = b'\272H\'r%R\000R\006publicR\003gccR\010gcc_highR\003dodR\005china'
   _globals['_MICROSOFT365CALENDARCONNECTION'].fields_by_name['login_url']._loaded_options = None
@@ -48,7 +48,7 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_MICROSOFT365CALENDAR']._loaded_options = None
   _globals['_MICROSOFT365CALENDAR']._serialized_options = b'\212\265\030\327\001\n\030app:microsoft365calendar\022\026Microsoft 365 Calendar\0324Keep technicians\' calendars like the dispatch board.\"\010calendar(\003:\030rmm:microsoft365calendarBGpatchbay.modules.microsoft365calendar.v1.Microsoft365CalendarConnection'
   _globals['_MICROSOFT365CALENDARCONNECTION']._serialized_start=170
-  _globals['_MICROSOFT365CALENDARCONNECTION']._serialized_end=484
-  _globals['_MICROSOFT365CALENDAR']._serialized_start=487
-  _globals['_MICROSOFT365CALENDAR']._serialized_end=732
+  _globals['_MICROSOFT365CALENDARCONNECTION']._serialized_end=451
+  _globals['_MICROSOFT365CALENDAR']._serialized_start=454
+  _globals['_MICROSOFT365CALENDAR']._serialized_end=699
 # @@protoc_insertion_point(module_scope)

@@ -15,8 +15,6 @@ from server.sdk.http import HttpResponse
 from server.sdk.paging import Row, any_row, walked
 from server.sdk.reading import an_object, objects, text
 
-instance_url: Final = address_or("https://api.huntress.io")
-
 _PAGE: Final = 500
 _SECONDS: Final = 30.0
 _BREATHER: Final = 10.0  # seconds to wait on 429, which comes without Retry-After
@@ -29,11 +27,13 @@ class HuntressClient:
         scope: The connection; sends nothing yet.
     """
 
+    instance_url = staticmethod(address_or("https://api.huntress.io"))
+
     def __init__(self, scope: ConnectionScope[HuntressConnection]) -> None:
         login = f"{scope.settings.api_key}:{scope.settings.api_secret}".encode()
         headers = {"authorization": f"Basic {b64encode(login).decode()}"}
         self._http = scope.http.bind(
-            base_url=f"{instance_url(scope.settings)}/v1", headers=headers, read_error=_read_error
+            base_url=f"{self.instance_url(scope.settings)}/v1", headers=headers, read_error=_read_error
         )
 
     async def check(self) -> None:

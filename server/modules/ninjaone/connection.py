@@ -6,7 +6,7 @@ from server.gen.patchbay.modules.ninjaone.v1.ninjaone_pb2 import NinjaOneConnect
 from server.sdk import ActionFailure, SignIn
 from server.sdk.addresses import instance_address
 from server.sdk.http import HttpResponse
-from server.sdk.oauth import ClientCredentials, Grant, OAuthApp, RefreshToken, authorize_url
+from server.sdk.oauth import OAuthApp, authorize_url
 from server.sdk.reading import text
 
 _USER_SCOPES: Final = ("monitoring", "management", "offline_access")
@@ -21,29 +21,20 @@ def instance_url(settings: NinjaOneConnection) -> str:
 
 def sign_in(settings: NinjaOneConnection, begun: SignIn) -> str:
     """Returns the address at which a person signs in."""
-    return authorize_url(f"{instance_url(settings)}{_oauth(settings)}/authorize", app_of(settings), begun)
+    return authorize_url(instance_url(settings), app_of(settings), begun)
 
 
 def app_of(settings: NinjaOneConnection) -> OAuthApp:
     """Returns the client app. Client credentials ask for no scope: NinjaOne then gives all that the app has."""
+    path = settings.oauth_path or "/ws/oauth"
     return OAuthApp(
-        token_path=f"{_oauth(settings)}/token",
+        token_path=f"{path}/token",
+        authorize_path=f"{path}/authorize",
         client_id=settings.client_id,
         client_secret=settings.client_secret,
         scopes=() if settings.client_credentials else _USER_SCOPES,
         read_error=_app_unknown,
     )
-
-
-def grant_of(settings: NinjaOneConnection) -> Grant:
-    """Returns for whom Patchbay acts."""
-    if settings.client_credentials:
-        return ClientCredentials()
-    return RefreshToken(settings.refresh_token) if settings.refresh_token else settings.sign_in
-
-
-def _oauth(settings: NinjaOneConnection) -> str:
-    return settings.oauth_path or "/ws/oauth"
 
 
 def _app_unknown(response: HttpResponse) -> ActionFailure | None:

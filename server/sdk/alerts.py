@@ -1,6 +1,6 @@
 """The one way in which modules of RMM tools list alerts: from the book while it is fresh, else from the vendor."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any, Protocol, TypeVar
 
@@ -13,7 +13,6 @@ from server.sdk.failures import ActionFailure
 from server.sdk.listing import Listing
 from server.sdk.paging import Row
 from server.sdk.records import LOCAL, Records
-from server.sdk.rows import Where
 
 M = TypeVar("M", bound=Message)
 
@@ -48,14 +47,13 @@ class Alerts(Records[M, Alert]):
     """How a module tells alerts.
 
     Args:
-        kind: The module's message for an alert; see Records for what fills it.
+        kind: The module's message for an alert; see Records for what fills it, and how.
         provider: The provider.
-        renamed: Attributes of `Alert` by the field of `kind` that has another name.
-        **where: Where the vendor's row has what a field of `kind` tells: `created_at="createTime"`.
+        **renamed: Attributes of `Alert` by the field of `kind` that has another name.
     """
 
-    def __init__(self, kind: type[M], provider: str, renamed: Mapping[str, str], **where: Where) -> None:
-        super().__init__(kind, Alert, provider, renamed, where)
+    def __init__(self, kind: type[M], provider: str, **renamed: str) -> None:
+        super().__init__(kind, Alert, provider, renamed)
 
     async def active(self, request: AlertWish, ctx: ActionContext[Source]) -> list[M]:
         """Returns active alerts, newest first: from the book when that is at most a minute old, never with `live`, else

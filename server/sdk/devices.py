@@ -1,6 +1,6 @@
 """The one way in which modules of RMM tools find devices: in the inventory, or at the vendor."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import fields, replace
 from typing import Any, Final, Protocol, TypeVar
 
@@ -12,7 +12,6 @@ from server.sdk.inventory import Device, DeviceFilter
 from server.sdk.listing import Listing
 from server.sdk.paging import Row
 from server.sdk.records import LOCAL, Records
-from server.sdk.rows import Where
 
 M = TypeVar("M", bound=Message)
 
@@ -36,15 +35,13 @@ class Devices(Records[M, Device]):
     """How a module tells devices.
 
     Args:
-        kind: The module's message for a device; see Records for what fills it.
+        kind: The module's message for a device; see Records for what fills it, and how.
         provider: The provider.
-        renamed: Attributes of `Device` by the field that has another name, in `kind` and in requests.
-        **where: Where the vendor's row has what a field of `kind` tells: `os_name="os.name"`.
+        **renamed: Attributes of `Device` by the field that has another name, here and in requests: `hostname="name"`.
     """
 
-    def __init__(self, kind: type[M], provider: str, renamed: Mapping[str, str], **where: Where) -> None:
-        super().__init__(kind, Device, provider, renamed, where)
-        self._names = renamed
+    def __init__(self, kind: type[M], provider: str, **renamed: str) -> None:
+        super().__init__(kind, Device, provider, renamed)
 
     async def find(self, request: Message, ctx: ActionContext[Source]) -> list[M]:
         """Finds devices by name: in the inventory once it has been filled, else, or with `live`, at the vendor.
@@ -55,7 +52,7 @@ class Devices(Records[M, Device]):
             request: Its fields fill a DeviceFilter; a field `live` may ask for the vendor.
             ctx: Its client knows devices.
         """
-        given = {self._names.get(field.name, field.name): value for field, value in request.ListFields()}
+        given = {self._renamed.get(field.name, field.name): value for field, value in request.ListFields()}
         wanted = DeviceFilter(**{name: given[name] for name in _FILTERS & given.keys()})
         if not given.get("live") and await ctx.inventory.filled():
             return [self.told(one, LOCAL) for one in await ctx.inventory.find(wanted)]

@@ -43,7 +43,7 @@ def by_name(rows: Iterable[Row], query: str, limit: int | None = None) -> list[R
 
 
 def listed(kind: type[M], items: Iterable[Row | Message], **where: Where) -> M:
-    """Returns a response whose only list of messages holds these, and whose `count` says how many.
+    """Returns a response whose only list of messages holds these, and whose `count`, if it has one, says how many.
 
     Args:
         kind: The response.
@@ -58,7 +58,8 @@ def listed(kind: type[M], items: Iterable[Row | Message], **where: Where) -> M:
         item if isinstance(item, Message) else filled(one, item, **{name: read(item) for name, read in ways.items()})
         for item in items
     ]
-    return kind(**{many.name: told, "count": len(told)})
+    count = {"count": len(told)} if "count" in kind.DESCRIPTOR.fields_by_name else {}
+    return kind(**{many.name: told, **count})
 
 
 def filters_in(request: Message) -> dict[str, Any]:

@@ -1,9 +1,10 @@
 """How a message of a module, a record of ours (a device, an alert) and a row of a vendor relate: said once."""
 
 from collections.abc import Callable, Iterable, Mapping
+from copy import copy
 from dataclasses import Field, asdict, fields
 from datetime import datetime
-from typing import Any, Final, Generic, TypeVar, get_args
+from typing import Any, Final, Generic, Self, TypeVar, get_args
 
 from google.protobuf.message import Message
 
@@ -39,34 +40,42 @@ class Records(Generic[M, R]):
         record: Our own kind of record.
         provider: The provider.
         renamed: Attributes by the field that has another name: `hostname="name"`.
-        where: Where the row has what a field tells, by the field, unless under its own name.
     """
 
-    def __init__(
-        self, kind: type[M], record: type[R], provider: str, renamed: Mapping[str, str], where: Mapping[str, Where]
-    ) -> None:
-        if unknown := (where.keys() | renamed.keys()) - set(kind.DESCRIPTOR.fields_by_name):
-            raise ValueError(f"{kind.DESCRIPTOR.full_name} has no field {', '.join(sorted(unknown))}")
+    def __init__(self, kind: type[M], record: type[R], provider: str, renamed: Mapping[str, str]) -> None:
         self._kind = kind
         self._record: type[R] = record
         self._provider = provider
         self._renamed = renamed
         self._id = fields(record)[0].name
+        self._plan({})
+
+    def where(self, **ways: Where) -> Self:
+        """Returns the same for a vendor whose rows have some fields elsewhere: `os_name="os.name"`.
+
+        Raises:
+            ValueError: The message has no such field.
+        """
+        if unknown := ways.keys() - set(self._kind.DESCRIPTOR.fields_by_name):
+            raise ValueError(f"{self._kind.DESCRIPTOR.full_name} has no field {', '.join(sorted(unknown))}")
+        other = copy(self)
+        other._plan(ways)
+        return other
+
+    def _plan(self, ways: Mapping[str, Where]) -> None:
         self._attributes: dict[str, Callable[[Row], Any]] = {}
         self._details: dict[str, Callable[[Row], Any]] = {}
-        for field in kind.DESCRIPTOR.fields:
-            attribute = renamed.get(field.name, field.name)
-            alike = (field.name, field.json_name, "id") if attribute == self._id else (field.name, field.json_name)
-            self._plan(field.name, attribute, where.get(field.name, alike))
-
-    def _plan(self, name: str, attribute: str, where: Where) -> None:
         own = {field.name: field for field in fields(self._record)}
-        if attribute in _STATES:
-            self._attributes.setdefault("status", read_from(where, _word(_STATES[attribute])))
-        elif attribute in own and attribute not in _OURS[self._record]:
-            self._attributes[attribute] = read_from(where, _converter(own[attribute]))
-        elif attribute not in _OURS[self._record]:
-            self._details[name] = read_from(where, lambda value: value)
+        for field in self._kind.DESCRIPTOR.fields:
+            attribute = self._renamed.get(field.name, field.name)
+            alike = (field.name, field.json_name, "id") if attribute == self._id else (field.name, field.json_name)
+            way = ways.get(field.name, alike)
+            if attribute in _STATES:
+                self._attributes.setdefault("status", read_from(way, _word(_STATES[attribute])))
+            elif attribute in own and attribute not in _OURS[self._record]:
+                self._attributes[attribute] = read_from(way, _converter(own[attribute]))
+            elif attribute not in _OURS[self._record]:
+                self._details[field.name] = read_from(way, lambda value: value)
 
     def of(self, row: Row, id: str = "") -> R:
         """Returns the record of a row. `id` is what was asked for, else the row's own id counts."""

@@ -5,7 +5,7 @@ from functools import partial
 from typing import Any, Final
 
 from server.gen.patchbay.modules.levelio.v1 import levelio_pb2 as pb
-from server.modules.levelio.client import LevelClient, Webhook, trigger_missing
+from server.modules.levelio.client import LevelClient, Webhook
 from server.sdk import ActionContext, ActionFailure
 from server.sdk.alert_book import RESOLVED
 from server.sdk.alerts import Alerts
@@ -18,21 +18,16 @@ from server.sdk.reading import filled, text
 Context = ActionContext[LevelClient]
 
 _DEVICES: Final = Devices(
-    pb.Device,
-    "levelio",
-    {"hostname": "name", "group_id": "organization_id", "group_name": "organization_name"},
-    os_name="operating_system.full_operating_system",
-)
+    pb.Device, "levelio", hostname="name", group_id="organization_id", group_name="organization_name"
+).where(os_name="operating_system.full_operating_system")
 _ALERTS: Final = Alerts(
     pb.Alert,
     "levelio",
-    {
-        "alert_id": "external_alert_id",
-        "name": "title",
-        "description": "message",
-        "started_at": "created_at",
-        "is_resolved": "over",
-    },
+    alert_id="external_alert_id",
+    name="title",
+    description="message",
+    started_at="created_at",
+    is_resolved="over",
 )
 _ENDS: Final = frozenset({"success", "warning", "error", "canceled"})
 
@@ -116,7 +111,8 @@ async def _chosen(request: pb.TriggerAutomationRequest, client: LevelClient) -> 
             "WEBHOOK_TRIGGER_AMBIGUOUS", f"The automation has these webhook triggers: {names}.", field="webhook_name"
         )
     some = "" if webhooks.complete else " among those that Level told, which are not all"
-    raise trigger_missing(f"No webhook trigger of this automation was found{some}.")
+    message = f"No webhook trigger of this automation was found{some}. A webhook trigger must be configured in Level."
+    raise ActionFailure("WEBHOOK_TRIGGER_MISSING", message)
 
 
 def _finished(run: Row) -> bool:

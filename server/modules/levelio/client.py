@@ -11,16 +11,27 @@ from typing import Any, Final
 from urllib.parse import quote
 
 from server.gen.patchbay.modules.levelio.v1.levelio_pb2 import LevelIoConnection, WebhookTrigger
-from server.sdk import ActionFailure, ConnectionScope, DeviceFilter
+from server.sdk import ConnectionScope, DeviceFilter
 from server.sdk.addresses import address_or
-from server.sdk.http import HttpResponse
 from server.sdk.listing import Listing
+from server.sdk.meanings import Meaning, meanings
 from server.sdk.paging import Row, walked
 from server.sdk.polling import doubling
 from server.sdk.reading import an_object, filled, objects, text
 
 _PAGE = 100
 _PARTS: Final = {"include_operating_system": True, "include_security": True}
+_FORBIDDEN: Final = Meaning(
+    "VENDOR_PERMISSION_DENIED",
+    "Level does not permit this to the key.",
+    status=403,
+    remedy="Connect with a key that may read and write, of the account that has the object.",
+)
+_NO_TRIGGER: Final = Meaning(
+    "WEBHOOK_TRIGGER_MISSING",
+    "Level knows no webhook trigger with this token. A webhook trigger must be configured in Level.",
+    status=404,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,9 +58,9 @@ class LevelClient:
 
     def __init__(self, scope: ConnectionScope[LevelIoConnection]) -> None:
         base, headers = f"{self.instance_url(scope.settings)}/v2", {"authorization": scope.settings.api_key}
-        self._http = scope.http.bind(base_url=base, headers=headers, read_error=_read_error)
+        self._http = scope.http.bind(base_url=base, headers=headers, read_error=meanings(_FORBIDDEN))
         self._triggers = scope.http.bind(
-            base_url=f"{base}/automations/webhooks", headers=headers, read_error=_read_trigger_error
+            base_url=f"{base}/automations/webhooks", headers=headers, read_error=meanings(_FORBIDDEN, _NO_TRIGGER)
         )
 
     async def check(self) -> None:
@@ -120,24 +131,6 @@ class LevelClient:
 
         rows = await walked(page, most)
         return Listing(rows, complete=not more and not any(filters.values()))
-
-
-def _read_error(response: HttpResponse) -> ActionFailure | None:
-    if response.status != 403:
-        return None
-    remedy = "Connect with a key that may read and write, of the account that has the object."
-    return ActionFailure("VENDOR_PERMISSION_DENIED", "Level does not permit this to the key.", remedy=remedy)
-
-
-def _read_trigger_error(response: HttpResponse) -> ActionFailure | None:
-    if response.status != 404:
-        return _read_error(response)
-    return trigger_missing("Level knows no webhook trigger with this token.")
-
-
-def trigger_missing(message: str) -> ActionFailure:
-    """Returns the failure of an automation that cannot be started."""
-    return ActionFailure("WEBHOOK_TRIGGER_MISSING", f"{message} A webhook trigger must be configured in Level.")
 
 
 def _webhook(row: Row) -> Webhook:

@@ -16,23 +16,16 @@ from server.sdk.rows import unless
 Context = ActionContext[NinjaClient]
 
 _DEVICES: Final = Devices(
-    pb.Device,
-    "ninjaone",
-    {"external_device_id": "device_id", "display_name": "name", "agent_online": "online"},
+    pb.Device, "ninjaone", external_device_id="device_id", display_name="name", agent_online="online"
+).where(
     display_name=("displayName", "systemName"),
     hostname="systemName",
     agent_online=unless("offline"),
     last_seen_at="lastContact",
     os_name="os.name",
 )
-_ALERTS: Final = Alerts(
-    pb.Alert,
-    "ninjaone",
-    {"acknowledged": "over"},
-    external_alert_id="uid",
-    title=("sourceName", "subject"),
-    created_at="createTime",
-    updated_at="updateTime",
+_ALERTS: Final = Alerts(pb.Alert, "ninjaone", acknowledged="over").where(
+    external_alert_id="uid", title=("sourceName", "subject"), created_at="createTime", updated_at="updateTime"
 )
 
 

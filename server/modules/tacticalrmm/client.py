@@ -31,14 +31,8 @@ from server.sdk.rows import joined
 from server.sdk.sessions import Session
 
 DEFAULT_MAX_WAIT = 50.0
-AGENTS: Final = Devices(
-    Agent,
-    "tacticalrmm",
-    {"agent_id": "device_id", "hostname": "name", "agent_online": "online"},
-    last_seen_at="last_seen",
-    os_name="operating_system",
-    organization_name=("client_name", "client"),
-    platform="plat",
+AGENTS: Final = Devices(Agent, "tacticalrmm", agent_id="device_id", hostname="name", agent_online="online").where(
+    last_seen_at="last_seen", os_name="operating_system", organization_name=("client_name", "client"), platform="plat"
 )
 
 _MARGIN = 15.0  # seconds that our wait is longer than the server's

@@ -40,6 +40,9 @@ class Records(Generic[M, R]):
         record: Our own kind of record.
         provider: The provider.
         renamed: Attributes by the field that has another name: `hostname="name"`.
+
+    Raises:
+        ValueError: There is no such field, no such attribute, or no field has the id.
     """
 
     def __init__(self, kind: type[M], record: type[R], provider: str, renamed: Mapping[str, str]) -> None:
@@ -47,8 +50,12 @@ class Records(Generic[M, R]):
         self._record: type[R] = record
         self._provider = provider
         self._renamed = renamed
-        self._id = fields(record)[0].name
+        self._own = {field.name: field for field in fields(record)}
+        self._id = next(iter(self._own))
+        self._demand(renamed.keys(), kind.DESCRIPTOR.fields_by_name, kind.DESCRIPTOR.full_name)
+        self._demand(renamed.values(), {*self._own, *_STATES}, record.__name__)
         self._plan({})
+        self._demand([self._id], self._attributes, kind.DESCRIPTOR.full_name)
 
     def where(self, **ways: Where) -> Self:
         """Returns the same for a vendor whose rows have some fields elsewhere: `os_name="os.name"`.
@@ -56,24 +63,27 @@ class Records(Generic[M, R]):
         Raises:
             ValueError: The message has no such field.
         """
-        if unknown := ways.keys() - set(self._kind.DESCRIPTOR.fields_by_name):
-            raise ValueError(f"{self._kind.DESCRIPTOR.full_name} has no field {', '.join(sorted(unknown))}")
+        self._demand(ways, self._kind.DESCRIPTOR.fields_by_name, self._kind.DESCRIPTOR.full_name)
         other = copy(self)
         other._plan(ways)
         return other
 
+    @staticmethod
+    def _demand(names: Iterable[str], known: Iterable[str], owner: str) -> None:
+        if unknown := sorted(set(names) - set(known)):
+            raise ValueError(f"{owner} has no {', '.join(unknown)}")
+
     def _plan(self, ways: Mapping[str, Where]) -> None:
         self._attributes: dict[str, Callable[[Row], Any]] = {}
         self._details: dict[str, Callable[[Row], Any]] = {}
-        own = {field.name: field for field in fields(self._record)}
         for field in self._kind.DESCRIPTOR.fields:
             attribute = self._renamed.get(field.name, field.name)
             alike = (field.name, field.json_name, "id") if attribute == self._id else (field.name, field.json_name)
             way = ways.get(field.name, alike)
             if attribute in _STATES:
                 self._attributes.setdefault("status", read_from(way, _word(_STATES[attribute])))
-            elif attribute in own and attribute not in _OURS[self._record]:
-                self._attributes[attribute] = read_from(way, _converter(own[attribute]))
+            elif attribute in self._own and attribute not in _OURS[self._record]:
+                self._attributes[attribute] = read_from(way, _converter(self._own[attribute]))
             elif attribute not in _OURS[self._record]:
                 self._details[field.name] = read_from(way, lambda value: value)
 

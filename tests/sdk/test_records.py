@@ -87,10 +87,16 @@ def test_an_alert_that_was_closed_in_the_book_is_told_as_over() -> None:
     assert ALERTS.told(Alert(external_alert_id="a", status="resolved")).is_resolved
 
 
-def test_a_declaration_of_a_field_that_the_message_has_not_is_refused() -> None:
-    """A typo shows when the module is imported."""
-    with pytest.raises(ValueError, match="Device has no field host_name"):
+def test_a_declaration_that_cannot_be_right_is_refused() -> None:
+    """A typo in the name of a field or an attribute, and a message without the id, show when the module is imported."""
+    with pytest.raises(ValueError, match=r"ninjaone\.v1\.Device has no host_name"):
         DEVICES.where(host_name="systemName")
+    with pytest.raises(ValueError, match=r"ninjaone\.v1\.Device has no host_name"):
+        Devices(ninja.Device, "ninjaone", host_name="name")
+    with pytest.raises(ValueError, match=r"^Device has no title"):
+        Devices(ninja.Device, "ninjaone", external_device_id="device_id", display_name="title")
+    with pytest.raises(ValueError, match=r"ninjaone\.v1\.Device has no device_id"):
+        Devices(ninja.Device, "ninjaone")
 
 
 def test_a_declaration_for_another_vendor_leaves_the_first_one_alone() -> None:

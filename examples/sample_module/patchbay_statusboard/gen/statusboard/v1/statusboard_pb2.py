@@ -27,7 +27,7 @@ from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__
 from server.gen.patchbay.v1 import options_pb2 as patchbay_dot_v1_dot_options__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n statusboard/v1/statusboard.proto\x12\x0estatusboard.v1\x1a\x1b\x62uf/validate/validate.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x19patchbay/v1/options.proto\"u\n\x15StatusboardConnection\x12-\n\x0cinstance_url\x18\x01 \x01(\tB\x17\xbaH\x07r\x05\x10\x01\x18\xf4\x03\x9a\xb5\x18\t\n\x07\x41\x64\x64ress\x12-\n\x05token\x18\x02 \x01(\tB\x1e\x80\x01\x01\xbaH\x07r\x05\x10\x01\x18\xc8\x01\x9a\xb5\x18\r\n\tAPI token(\x03\"\xe5\x01\n\x15ListComponentsRequest\x12\x17\n\x05query\x18\x01 \x01(\tB\x08\xbaH\x05r\x03\x18\xc8\x01\x12\x80\x01\n\x06status\x18\x02 \x01(\tBp\xbaH#r!R\x00R\x0boperationalR\x08\x64\x65gradedR\x06outage\x9a\xb5\x18\x46\x32\x44J\x1a\n\x0boperational\x12\x0bOperationalJ\x14\n\x08\x64\x65graded\x12\x08\x44\x65gradedJ\x10\n\x06outage\x12\x06Outage\x12&\n\x05limit\x18\x03 \x01(\x05\x42\x12\xbaH\x07\x1a\x05\x18\xc8\x01(\x01\x9a\xb5\x18\x04\x42\x02\x35\x30H\x00\x88\x01\x01\x42\x08\n\x06_limit\"G\n\x16ListComponentsResponse\x12-\n\ncomponents\x18\x01 \x03(\x0b\x32\x19.statusboard.v1.Component\"5\n\tComponent\x12\n\n\x02id\x18\x01 \x01(\t\x12\x0c\n\x04name\x18\x02 \x01(\t\x12\x0e\n\x06status\x18\x03 \x01(\t\"\xcb\x01\n\x13OpenIncidentRequest\x12y\n\x0c\x63omponent_id\x18\x01 \x01(\tBc\xbaH\x06r\x04\x10\x01\x18\x64\x9a\xb5\x18V\n\tComponent2I\n\x1bstatusboard.components.list\x12\ncomponents\x1a\x02id\"\x04name*\x06status2\x05query:\x05limit\x12\x18\n\x05title\x18\x02 \x01(\tB\t\xbaH\x06r\x04\x10\x01\x18x\x12\x1f\n\x07message\x18\x03 \x01(\tB\x0e\xbaH\x05r\x03\x18\x88\'\x9a\xb5\x18\x02(\x01\"Z\n\x14OpenIncidentResponse\x12\x13\n\x0bincident_id\x18\x01 \x01(\t\x12-\n\topened_at\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp2\xd8\x05\n\x0bStatusboard\x12\xad\x01\n\x0eListComponents\x12%.statusboard.v1.ListComponentsRequest\x1a&.statusboard.v1.ListComponentsResponse\"L\x90\x02\x01\x92\xb5\x18\x45\n\x1bstatusboard.components.list\x1a\x0fList components\x82\x01\x14{\"status\": \"outage\"}\x12\xd7\x02\n\x0cOpenIncident\x12#.statusboard.v1.OpenIncidentRequest\x1a$.statusboard.v1.OpenIncidentResponse\"\xfb\x01\x92\xb5\x18\xf6\x01\n\x1astatusboard.incidents.open\x1a\rOpen incidentJ\x97\x01\n\x11\x43OMPONENT_RETIRED\x12@The component is retired; Statusboard takes no incidents for it.\x1a@Choose another component, or bring this one back in Statusboard.\x82\x01.{\"component_id\": \"1\", \"title\": \"Mail is down\"}\x1a\xbe\x01\x8a\xb5\x18\xb9\x01\n\x0f\x61pp:statusboard\x12\x0bStatusboard\x1a List components, open incidents.\"\x0bstatusboard(\x03\x32\x1bstatusboard.components.list:\x0frmm:statusboardB$statusboard.v1.StatusboardConnectionJ\x10\n\x08requests\x10<\x1a\x02\x08<R\x02\x08\x1e\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n statusboard/v1/statusboard.proto\x12\x0estatusboard.v1\x1a\x1b\x62uf/validate/validate.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x19patchbay/v1/options.proto\"s\n\x15StatusboardConnection\x12-\n\x0cinstance_url\x18\x01 \x01(\tB\x17\xbaH\x07r\x05\x10\x01\x18\xf4\x03\x9a\xb5\x18\t\n\x07\x41\x64\x64ress\x12+\n\x05token\x18\x02 \x01(\tB\x1c\x80\x01\x01\xbaH\x07r\x05\x10\x01\x18\xc8\x01\x9a\xb5\x18\x0b\n\tAPI token\"\xe5\x01\n\x15ListComponentsRequest\x12\x17\n\x05query\x18\x01 \x01(\tB\x08\xbaH\x05r\x03\x18\xc8\x01\x12\x80\x01\n\x06status\x18\x02 \x01(\tBp\xbaH#r!R\x00R\x0boperationalR\x08\x64\x65gradedR\x06outage\x9a\xb5\x18\x46\x32\x44J\x1a\n\x0boperational\x12\x0bOperationalJ\x14\n\x08\x64\x65graded\x12\x08\x44\x65gradedJ\x10\n\x06outage\x12\x06Outage\x12&\n\x05limit\x18\x03 \x01(\x05\x42\x12\xbaH\x07\x1a\x05\x18\xc8\x01(\x01\x9a\xb5\x18\x04\x42\x02\x35\x30H\x00\x88\x01\x01\x42\x08\n\x06_limit\"G\n\x16ListComponentsResponse\x12-\n\ncomponents\x18\x01 \x03(\x0b\x32\x19.statusboard.v1.Component\"5\n\tComponent\x12\n\n\x02id\x18\x01 \x01(\t\x12\x0c\n\x04name\x18\x02 \x01(\t\x12\x0e\n\x06status\x18\x03 \x01(\t\"\xa6\x01\n\x13OpenIncidentRequest\x12T\n\x0c\x63omponent_id\x18\x01 \x01(\tB>\xbaH\x06r\x04\x10\x01\x18\x64\x9a\xb5\x18\x31\x32/\n\x1bstatusboard.components.list\x1a\x02id\"\x04name*\x06status\x12\x18\n\x05title\x18\x02 \x01(\tB\t\xbaH\x06r\x04\x10\x01\x18x\x12\x1f\n\x07message\x18\x03 \x01(\tB\x0e\xbaH\x05r\x03\x18\x88\'\x9a\xb5\x18\x02(\x01\"Z\n\x14OpenIncidentResponse\x12\x13\n\x0bincident_id\x18\x01 \x01(\t\x12-\n\topened_at\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp2\xb8\x05\n\x0bStatusboard\x12\x9c\x01\n\x0eListComponents\x12%.statusboard.v1.ListComponentsRequest\x1a&.statusboard.v1.ListComponentsResponse\";\x90\x02\x01\x92\xb5\x18\x34\n\x1bstatusboard.components.list\x82\x01\x14{\"status\": \"outage\"}\x12\xc8\x02\n\x0cOpenIncident\x12#.statusboard.v1.OpenIncidentRequest\x1a$.statusboard.v1.OpenIncidentResponse\"\xec\x01\x92\xb5\x18\xe7\x01\n\x1astatusboard.incidents.openJ\x97\x01\n\x11\x43OMPONENT_RETIRED\x12@The component is retired; Statusboard takes no incidents for it.\x1a@Choose another component, or bring this one back in Statusboard.\x82\x01.{\"component_id\": \"1\", \"title\": \"Mail is down\"}\x1a\xbe\x01\x8a\xb5\x18\xb9\x01\n\x0f\x61pp:statusboard\x12\x0bStatusboard\x1a List components, open incidents.\"\x0bstatusboard(\x03\x32\x1bstatusboard.components.list:\x0frmm:statusboardB$statusboard.v1.StatusboardConnectionJ\x10\n\x08requests\x10<\x1a\x02\x08<R\x02\x08\x1e\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -37,7 +37,7 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_STATUSBOARDCONNECTION'].fields_by_name['instance_url']._loaded_options = None
   _globals['_STATUSBOARDCONNECTION'].fields_by_name['instance_url']._serialized_options = b'\272H\007r\005\020\001\030\364\003\232\265\030\t\n\007Address'
   _globals['_STATUSBOARDCONNECTION'].fields_by_name['token']._loaded_options = None
-  _globals['_STATUSBOARDCONNECTION'].fields_by_name['token']._serialized_options = b'\200\001\001\272H\007r\005\020\001\030\310\001\232\265\030\r\n\tAPI token(\003'
+  _globals['_STATUSBOARDCONNECTION'].fields_by_name['token']._serialized_options = b'\200\001\001\272H\007r\005\020\001\030\310\001\232\265\030\013\n\tAPI token'
   _globals['_LISTCOMPONENTSREQUEST'].fields_by_name['query']._loaded_options = None
   _globals['_LISTCOMPONENTSREQUEST'].fields_by_name['query']._serialized_options = b'\272H\005r\003\030\310\001'
   _globals['_LISTCOMPONENTSREQUEST'].fields_by_name['status']._loaded_options = None
@@ -45,7 +45,7 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_LISTCOMPONENTSREQUEST'].fields_by_name['limit']._loaded_options = None
   _globals['_LISTCOMPONENTSREQUEST'].fields_by_name['limit']._serialized_options = b'\272H\007\032\005\030\310\001(\001\232\265\030\004B\00250'
   _globals['_OPENINCIDENTREQUEST'].fields_by_name['component_id']._loaded_options = None
-  _globals['_OPENINCIDENTREQUEST'].fields_by_name['component_id']._serialized_options = b'\272H\006r\004\020\001\030d\232\265\030V\n\tComponent2I\n\033statusboard.components.list\022\ncomponents\032\002id\"\004name*\006status2\005query:\005limit'
+  _globals['_OPENINCIDENTREQUEST'].fields_by_name['component_id']._serialized_options = b'\272H\006r\004\020\001\030d\232\265\03012/\n\033statusboard.components.list\032\002id\"\004name*\006status'
   _globals['_OPENINCIDENTREQUEST'].fields_by_name['title']._loaded_options = None
   _globals['_OPENINCIDENTREQUEST'].fields_by_name['title']._serialized_options = b'\272H\006r\004\020\001\030x'
   _globals['_OPENINCIDENTREQUEST'].fields_by_name['message']._loaded_options = None
@@ -53,21 +53,21 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_STATUSBOARD']._loaded_options = None
   _globals['_STATUSBOARD']._serialized_options = b'\212\265\030\271\001\n\017app:statusboard\022\013Statusboard\032 List components, open incidents.\"\013statusboard(\0032\033statusboard.components.list:\017rmm:statusboardB$statusboard.v1.StatusboardConnectionJ\020\n\010requests\020<\032\002\010<R\002\010\036'
   _globals['_STATUSBOARD'].methods_by_name['ListComponents']._loaded_options = None
-  _globals['_STATUSBOARD'].methods_by_name['ListComponents']._serialized_options = b'\220\002\001\222\265\030E\n\033statusboard.components.list\032\017List components\202\001\024{\"status\": \"outage\"}'
+  _globals['_STATUSBOARD'].methods_by_name['ListComponents']._serialized_options = b'\220\002\001\222\265\0304\n\033statusboard.components.list\202\001\024{\"status\": \"outage\"}'
   _globals['_STATUSBOARD'].methods_by_name['OpenIncident']._loaded_options = None
-  _globals['_STATUSBOARD'].methods_by_name['OpenIncident']._serialized_options = b'\222\265\030\366\001\n\032statusboard.incidents.open\032\rOpen incidentJ\227\001\n\021COMPONENT_RETIRED\022@The component is retired; Statusboard takes no incidents for it.\032@Choose another component, or bring this one back in Statusboard.\202\001.{\"component_id\": \"1\", \"title\": \"Mail is down\"}'
+  _globals['_STATUSBOARD'].methods_by_name['OpenIncident']._serialized_options = b'\222\265\030\347\001\n\032statusboard.incidents.openJ\227\001\n\021COMPONENT_RETIRED\022@The component is retired; Statusboard takes no incidents for it.\032@Choose another component, or bring this one back in Statusboard.\202\001.{\"component_id\": \"1\", \"title\": \"Mail is down\"}'
   _globals['_STATUSBOARDCONNECTION']._serialized_start=141
-  _globals['_STATUSBOARDCONNECTION']._serialized_end=258
-  _globals['_LISTCOMPONENTSREQUEST']._serialized_start=261
-  _globals['_LISTCOMPONENTSREQUEST']._serialized_end=490
-  _globals['_LISTCOMPONENTSRESPONSE']._serialized_start=492
-  _globals['_LISTCOMPONENTSRESPONSE']._serialized_end=563
-  _globals['_COMPONENT']._serialized_start=565
-  _globals['_COMPONENT']._serialized_end=618
-  _globals['_OPENINCIDENTREQUEST']._serialized_start=621
-  _globals['_OPENINCIDENTREQUEST']._serialized_end=824
-  _globals['_OPENINCIDENTRESPONSE']._serialized_start=826
-  _globals['_OPENINCIDENTRESPONSE']._serialized_end=916
-  _globals['_STATUSBOARD']._serialized_start=919
-  _globals['_STATUSBOARD']._serialized_end=1647
+  _globals['_STATUSBOARDCONNECTION']._serialized_end=256
+  _globals['_LISTCOMPONENTSREQUEST']._serialized_start=259
+  _globals['_LISTCOMPONENTSREQUEST']._serialized_end=488
+  _globals['_LISTCOMPONENTSRESPONSE']._serialized_start=490
+  _globals['_LISTCOMPONENTSRESPONSE']._serialized_end=561
+  _globals['_COMPONENT']._serialized_start=563
+  _globals['_COMPONENT']._serialized_end=616
+  _globals['_OPENINCIDENTREQUEST']._serialized_start=619
+  _globals['_OPENINCIDENTREQUEST']._serialized_end=785
+  _globals['_OPENINCIDENTRESPONSE']._serialized_start=787
+  _globals['_OPENINCIDENTRESPONSE']._serialized_end=877
+  _globals['_STATUSBOARD']._serialized_start=880
+  _globals['_STATUSBOARD']._serialized_end=1576
 # @@protoc_insertion_point(module_scope)

@@ -27,8 +27,7 @@ class Unconnected:
 
 
 async def test_a_module_is_made_of_contract_client_and_handlers() -> None:
-    """The client's class says how to connect, check and spell the address; without a rule the one of connections holds,
-    for the contract's provider and label."""
+    """The client's class says how to connect, check and spell the address; the rule of connections holds."""
     module = levelio.MODULE
     assert (module.connect, module.check, module.instance_url) == (
         LevelClient,

@@ -122,7 +122,7 @@ def _bind(registered: RegisteredModule) -> Iterable[RegisteredAction]:
     wanted = {_snake(action.method.name): action for action in definition.actions}
     defects = [f"no handler `{name}` for rpc {wanted[name].rpc}" for name in sorted(wanted.keys() - handlers)]
     defects += [f"handler `{name}` has no rpc" for name in sorted(handlers.keys() - wanted)]
-    defects += [f"probe for unknown action `{name}`" for name in _unknown_probes(registered)]
+    defects += [f"probe of `{name}` has no handler" for name in sorted(module.probes.keys() - handlers)]
     if definition.connection is not None and module.connect is None:
         defects.append("the contract declares a connection, the module has no `connect`")
     defects += _sign_in_defects(registered)
@@ -131,12 +131,7 @@ def _bind(registered: RegisteredModule) -> Iterable[RegisteredAction]:
     if defects:
         raise ContractError(definition.service.full_name, defects)
     for name, action in wanted.items():
-        yield RegisteredAction(action, registered, handlers[name], module.probes.get(action.id))
-
-
-def _unknown_probes(registered: RegisteredModule) -> list[str]:
-    known = {action.id for action in registered.definition.actions}
-    return sorted(set(registered.module.probes) - known)
+        yield RegisteredAction(action, registered, handlers[name], module.probes.get(name))
 
 
 def _sign_in_defects(registered: RegisteredModule) -> list[str]:

@@ -16,6 +16,7 @@ from server.sdk.conversations import ConversationBook, ConversationReference
 from server.sdk.failures import ActionFailure, Effect, FailureCategory, OutcomeUnknown
 from server.sdk.inventory import Device, DeviceFilter, Inventory
 from server.sdk.module import (
+    ClientClass,
     ConnectionScope,
     Handler,
     IntegrationModule,
@@ -23,6 +24,7 @@ from server.sdk.module import (
     Registrar,
     SignIn,
     handlers_in,
+    probes_in,
     sends_at_once,
     transactional,
 )
@@ -38,6 +40,7 @@ __all__ = [
     "AlertBook",
     "AvailabilityContext",
     "AvailabilityResolver",
+    "ClientClass",
     "ConnectionScope",
     "ConversationBook",
     "ConversationReference",
@@ -60,6 +63,7 @@ __all__ = [
     "Verdict",
     "handlers_in",
     "installed_addon",
+    "probes_in",
     "rmm_connection",
     "sends_at_once",
     "transactional",

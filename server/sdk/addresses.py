@@ -25,8 +25,8 @@ def instance_address(given: str, default: str = "", field: str = "settings.insta
     return f"{parts.scheme}://{host}{port}{parts.path.rstrip('/')}"
 
 
-def address_or(default: str) -> Callable[[Any], str]:
-    """Returns what reads the address of settings with a field `instance_url`; empty stands for the default."""
+def address_or(default: str = "") -> Callable[[Any], str]:
+    """Returns what reads the address of settings with a field `instance_url`; empty stands for the default, if any."""
     return lambda settings: instance_address(settings.instance_url, default)
 
 

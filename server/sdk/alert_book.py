@@ -36,6 +36,11 @@ class Alert:
     updated_at: datetime | None = None
     details: Mapping[str, Any] = field(default_factory=dict)
 
+    @property
+    def over(self) -> bool:
+        """Whether it needs nobody any more, as far as the vendor goes."""
+        return self.status != ACTIVE
+
 
 class AlertBook(Protocol):
     """The alerts of one connection."""

@@ -1,54 +1,67 @@
 """The one way in which modules of RMM tools list alerts: from the book while it is fresh, else from the vendor."""
 
 from collections.abc import Sequence
-from dataclasses import asdict, replace
-from typing import Any, Final, Generic, Protocol, TypeVar
+from dataclasses import replace
+from typing import Any, Protocol, TypeVar
 
 from google.protobuf.message import Message
 
 from server.sdk import scope
-from server.sdk.alert_book import ACTIVE, Alert
+from server.sdk.alert_book import Alert
 from server.sdk.context import ActionContext
 from server.sdk.failures import ActionFailure
 from server.sdk.listing import Listing
-from server.sdk.reading import filled
+from server.sdk.paging import Row
+from server.sdk.records import LOCAL, Records
 
 M = TypeVar("M", bound=Message)
 
-LOCAL: Final = "local"
-
 
 class AlertSource(Protocol):
-    """A vendor client that knows alerts."""
+    """A vendor client that knows alerts, as the vendor's rows."""
 
-    async def active_alerts(self, device_id: str) -> Listing[Alert]:
+    async def active_alerts(self, device_id: str) -> Listing[Row]:
         """Returns all active alerts, or those of a device where the vendor can choose them."""
+
+
+class AlertWish(Protocol):
+    """A request for active alerts."""
+
+    @property
+    def device_id(self) -> str:
+        """Of which device. Empty: of all."""
+
+    @property
+    def live(self) -> bool:
+        """Whether the vendor is to be asked."""
+
+    @property
+    def limit(self) -> int:
+        """How many at most."""
 
 
 Source = TypeVar("Source", bound=AlertSource)
 
 
-class Alerts(Generic[M]):
+class Alerts(Records[M, Alert]):
     """How a module tells alerts.
 
     Args:
-        kind: The module's message for an alert. What is known fills fields of the same name: attributes of `Alert`,
-            its details by their names, `over`, and `source`, which is `local` or the provider.
+        kind: The module's message for an alert; see Records for what fills it, and how.
         provider: The provider.
-        renamed: Names of attributes by the field of `kind` that has another one.
+        **renamed: Attributes of `Alert` by the field of `kind` that has another name.
     """
 
     def __init__(self, kind: type[M], provider: str, **renamed: str) -> None:
-        self._kind = kind
-        self._provider = provider
-        self._renamed = renamed
+        super().__init__(kind, Alert, provider, renamed)
 
-    async def active(self, ctx: ActionContext[Source], *, device_id: str = "", live: bool, limit: int) -> list[M]:
+    async def active(self, request: AlertWish, ctx: ActionContext[Source]) -> list[M]:
         """Returns active alerts, newest first: from the book when that is at most a minute old, never with `live`, else
         from the vendor."""
-        if not live and await ctx.alerts.fresh():
+        device_id, limit = request.device_id, request.limit
+        if not request.live and await ctx.alerts.fresh():
             return [self.told(one, LOCAL) for one in await ctx.alerts.active(device_id=device_id, limit=limit)]
-        chosen = [one for one in await _asked(ctx, device_id) if device_id in {"", one.device_id}]
+        chosen = [one for one in await self._asked(ctx, device_id) if device_id in {"", one.device_id}]
         return [self.told(one) for one in sorted(chosen, key=_age)[:limit]]
 
     async def find(self, id: str, ctx: ActionContext[Source], *, about: str) -> tuple[Alert, M]:
@@ -60,7 +73,7 @@ class Alerts(Generic[M]):
         """
         known = await ctx.alerts.get(id)
         if known is None:
-            for one in await _asked(ctx):
+            for one in await self._asked(ctx):
                 if one.external_alert_id == id:
                     return one, self.told(one)
             known = await ctx.alerts.get(id)  # resolved meanwhile, so in the book by now
@@ -68,16 +81,9 @@ class Alerts(Generic[M]):
             raise ActionFailure("NOT_FOUND", "There is no active alert with this id.", field=about)
         return known, self.told(known, LOCAL)
 
-    def told(self, alert: Alert, source: str = "") -> M:
-        """Returns the message for an alert. `source` is the provider when it is not given."""
-        known: dict[str, Any] = {**alert.details, **asdict(alert), "over": alert.status != ACTIVE}
-        known["source"] = source or self._provider
-        return filled(self._kind, known, **{field: known[name] for field, name in self._renamed.items()})
-
-
-async def _asked(ctx: ActionContext[Source], device_id: str = "") -> list[Alert]:
-    listing = await ctx.client.active_alerts(device_id)
-    return await _remembered(listing.items, ctx, complete=listing.complete)
+    async def _asked(self, ctx: ActionContext[Source], device_id: str = "") -> list[Alert]:
+        listing = await ctx.client.active_alerts(device_id)
+        return await _remembered(self.each(listing.items), ctx, complete=listing.complete)
 
 
 async def _remembered(alerts: Sequence[Alert], ctx: ActionContext[Any], *, complete: bool) -> list[Alert]:

@@ -23,6 +23,7 @@ class ActionFailure(PatchbayError):
         category: Whom it concerns. None: as the reason says, else INVALID.
         vendor_status: The vendor's HTTP status, 0 without an answer.
         vendor_message: The vendor's own words; cut to 1,000 characters.
+        told: The failure from which status and words are taken.
         remedy: What a person can do. None: as the reason says.
         field: Path of the input field at fault.
     """
@@ -38,20 +39,21 @@ class ActionFailure(PatchbayError):
         category: failure_pb2.FailureCategory.ValueType | None = None,
         vendor_status: int = 0,
         vendor_message: str = "",
+        told: "ActionFailure | None" = None,
         remedy: str | None = None,
         field: str = "",
     ) -> None:
         message = _encodable(message)
         super().__init__(f"{reason}: {message}")
         facts = reason_facts(reason)
-        self.failure = failure_pb2.Failure(
+        self.failure: failure_pb2.Failure = failure_pb2.Failure(
             reason=reason,
             message=message,
             effect=effect,
             retryable=facts.retryable if retryable is None else retryable,
             category=category or facts.category or FailureCategory.FAILURE_CATEGORY_INVALID,
-            vendor_status=vendor_status,
-            vendor_message=as_vendor_message(vendor_message),
+            vendor_status=told.failure.vendor_status if told else vendor_status,
+            vendor_message=told.failure.vendor_message if told else as_vendor_message(vendor_message),
             field=field,
         )
         if retry_after is not None:

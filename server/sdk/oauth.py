@@ -45,6 +45,7 @@ class OAuthApp:
         client_secret: Its secret. Empty: a public client.
         scopes: What to ask for. Empty: what the vendor gives by default.
         read_error: The module's reading of refusals that RFC 6749 leaves open. None, or None from it: the general one.
+        authorize_path: Path of the page where a person signs in. Empty: nobody does.
     """
 
     token_path: str
@@ -52,6 +53,7 @@ class OAuthApp:
     client_secret: str = field(default="", repr=False)
     scopes: Sequence[str] = ()
     read_error: ReadError | None = None
+    authorize_path: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,11 +72,19 @@ Grant = ClientCredentials | RefreshToken | AuthorizationCode
 """AuthorizationCode: the app acts for a user who has just signed in; the code is exchanged once, then tokens count."""
 
 
+def grant_of(settings: Any) -> Grant:
+    """Returns the grant of settings with a choice of `sign_in`, an AuthorizationCode, `refresh_token` and
+    `client_credentials`."""
+    if settings.client_credentials:
+        return ClientCredentials()
+    return RefreshToken(settings.refresh_token) if settings.refresh_token else settings.sign_in
+
+
 def authorize_url(address: str, app: OAuthApp, sign_in: SignIn) -> str:
     """Returns where a person signs in (RFC 6749 section 4.1.1, PKCE with S256).
 
     Args:
-        address: The vendor's authorize endpoint, whole.
+        address: The vendor's address, without the app's `authorize_path`.
         app: The app; its secret is not used.
         sign_in: What BeginSignIn was given.
     """
@@ -87,7 +97,8 @@ def authorize_url(address: str, app: OAuthApp, sign_in: SignIn) -> str:
         "code_challenge": sign_in.code_challenge,
         "code_challenge_method": "S256",
     }
-    return f"{address}?{urlencode({name: value for name, value in query.items() if value}, quote_via=quote)}"
+    wanted = {name: value for name, value in query.items() if value}
+    return f"{address}{app.authorize_path}?{urlencode(wanted, quote_via=quote)}"
 
 
 class AccessTokens:

@@ -30,3 +30,21 @@ async def awaited(
             return found
         await sleep(limit.within(pause))
     return None
+
+
+async def watched(
+    look: Callable[[], Awaitable[T]],
+    over: Callable[[T], bool],
+    limit: Deadline,
+    pauses: Iterable[float],
+    sleep: Sleep = asyncio.sleep,
+) -> T:
+    """Looks at once, then after each pause, until what is seen is over, or the limit is. Returns what was seen last."""
+    seen: list[T] = []
+
+    async def looked() -> T | None:
+        seen[:] = [await look()]
+        return seen[0] if over(seen[0]) else None
+
+    await awaited(looked, limit, pauses, sleep)
+    return seen[0]

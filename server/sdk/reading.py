@@ -118,7 +118,8 @@ def told_at(response: HttpResponse) -> datetime:
 
 
 def filled(kind: type[M], row: Mapping[str, Any], **known: Any) -> M:
-    """Returns a message with every field that has a value of its type in `known`, else in `row`, by the field's name.
+    """Returns a message with every field that has a value of its type in `known`, else in `row`, by the field's name in
+    snake_case or camelCase.
 
     Times may be texts, seconds or datetimes; texts may be numbers; objects fill nested messages; None and values of
     another type leave a field absent.
@@ -126,7 +127,7 @@ def filled(kind: type[M], row: Mapping[str, Any], **known: Any) -> M:
     message = kind()
     field: Any
     for field in kind.DESCRIPTOR.fields:
-        value = known[field.name] if field.name in known else row.get(field.name)
+        value = known[field.name] if field.name in known else row.get(field.name, row.get(field.json_name))
         if value is not None:
             _fill(message, field, value)
     return message

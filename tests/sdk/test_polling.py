@@ -5,7 +5,7 @@ from itertools import islice
 import pytest
 
 from server.sdk import Deadline
-from server.sdk.polling import awaited, doubling
+from server.sdk.polling import awaited, doubling, watched
 
 pytestmark = pytest.mark.anyio
 
@@ -55,3 +55,21 @@ async def test_the_end_of_the_pauses_or_of_the_limit_ends_the_wait() -> None:
     looks = Looks(100)
     assert await awaited(looks.look, Deadline.after(0), doubling(1, 8), looks.sleep) is None
     assert (looks.looks, looks.slept) == (1, [])
+
+
+async def test_what_was_seen_last_is_told_whether_it_is_over_or_not() -> None:
+    """A watch ends with the end, with the limit, or with the last pause; it looks at least once."""
+    seen = iter(["waiting", "running", "ended", "gone"])
+
+    async def look() -> str:
+        return next(seen)
+
+    async def sleep(_seconds: float) -> None:
+        """Takes no time."""
+
+    def over(word: str) -> bool:
+        return word == "ended"
+
+    assert await watched(look, over, Deadline.after(0), doubling(1.0, 1.0), sleep) == "waiting"
+    assert await watched(look, over, Deadline.after(60), doubling(1.0, 1.0), sleep) == "ended"
+    assert await watched(look, over, Deadline.after(60), [1.0], sleep) == "gone"

@@ -96,6 +96,12 @@ def test_a_message_takes_what_fits_by_name_and_type() -> None:
     assert not agent.HasField("site_name")
 
 
+def test_a_field_is_found_in_snake_case_or_camel_case() -> None:
+    """As vendors write names; the contract's own spelling comes first."""
+    agent = filled(pb.Agent, {"siteName": "Pier", "osName": "x", "os_name": "Linux"})
+    assert (agent.site_name, agent.os_name) == ("Pier", "Linux")
+
+
 def test_lists_take_the_items_that_fit() -> None:
     """An item of another type is left out; something that is no list leaves the field empty."""
     assert filled(pb.Script, {"supported_platforms": ["windows", None, 3, {}]}).supported_platforms == ["windows", "3"]

@@ -6,11 +6,15 @@ from types import ModuleType
 
 import pytest
 
-from server.sdk import handlers_in
+from server.gen.patchbay.modules.levelio.v1 import levelio_pb2 as pb
+from server.gen.patchbay.modules.ninjaone.v1.ninjaone_pb2 import NinjaOneConnection
+from server.gen.patchbay.v1.authorization_pb2 import AuthorizationCode
+from server.sdk import handlers_in, probes_in
 from server.sdk.addresses import address_or
 from server.sdk.failures import ActionFailure
 from server.sdk.http import HttpResponse
-from server.sdk.listing import by_name, named
+from server.sdk.listing import by_name, filters_in, listed, named
+from server.sdk.oauth import ClientCredentials, RefreshToken, grant_of
 from server.sdk.recent import Recent
 from server.sdk.scope import entered
 from server.sdk.sessions import Session
@@ -28,11 +32,33 @@ def plain(): ...
 """
 
 
-def test_handlers_are_the_public_coroutine_functions_of_their_file() -> None:
-    """Imported ones, private ones, probes and ordinary functions are none."""
-    module = ModuleType("actions")
+def test_handlers_are_the_public_coroutine_functions_of_their_files() -> None:
+    """Imported ones, private ones and ordinary functions are none; probes are found by the name of their handler."""
+    module, further = ModuleType("actions"), ModuleType("further")
     exec(ACTIONS, vars(module))
-    assert [handler.__name__ for handler in handlers_in(module)] == ["find"]
+    exec("async def run(): ...", vars(further))
+    assert [handler.__name__ for handler in handlers_in(module, further)] == ["find", "run"]
+    assert probes_in(module, further) == {"find": vars(module)["probe_find"]}
+
+
+def test_an_answer_holds_messages_or_what_fills_them() -> None:
+    """Rows are read under the fields' names or where it is said; the count says how many."""
+    told = listed(pb.ListUpdatesResponse, [{"id": 1, "name": "KB1"}, pb.Update(update_id="2")], update_id="id")
+    assert [(one.update_id, one.name) for one in told.updates] == [("1", "KB1"), ("2", "")]
+    assert (told.count, listed(pb.ListUpdatesResponse, []).count) == (2, 0)
+
+
+def test_filters_are_the_fields_that_are_set() -> None:
+    """Without the limit, which is no filter."""
+    assert filters_in(pb.ListUpdatesRequest(status="installed", limit=3)) == {"status": "installed"}
+
+
+def test_the_grant_is_the_one_that_the_settings_hold() -> None:
+    """Client credentials, a refresh token, or the code of a sign-in."""
+    assert grant_of(NinjaOneConnection(client_credentials=True)) == ClientCredentials()
+    assert grant_of(NinjaOneConnection(refresh_token="r")) == RefreshToken("r")
+    signed_in = NinjaOneConnection(sign_in=AuthorizationCode(code="c"))
+    assert grant_of(signed_in) == signed_in.sign_in
 
 
 def test_rows_come_by_name_and_equal_names_by_id() -> None:

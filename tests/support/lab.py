@@ -137,7 +137,7 @@ MODULE = IntegrationModule[pb.LabConnection, LabClient](
     check=LabClient.check,
     instance_url=lambda settings: settings.instance_url,
     handlers=[read_thing, put_thing, post_thing, post_slowly, post_keyed, run_raw, post_budgeted, book_thing],
-    probes={"lab.things.post": probe_post},
+    probes={"post_thing": probe_post},
     descriptor_set=(TESTS / "gen" / "descriptors.binpb").read_bytes(),
 )
 

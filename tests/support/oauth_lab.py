@@ -39,6 +39,7 @@ class OAuthLabClient:
 def _app(settings: pb.OAuthLabConnection) -> OAuthApp:
     return OAuthApp(
         token_path="/oauth/token",
+        authorize_path="/oauth/authorize",
         client_id=settings.client_id,
         client_secret=settings.client_secret,
         scopes=("things", "offline_access"),
@@ -54,7 +55,7 @@ def _grant(settings: pb.OAuthLabConnection) -> Grant:
 def sign_in(settings: pb.OAuthLabConnection, wanted: SignIn) -> str:
     """Returns where a person signs in; clients named `elsewhere` stand for a module that points to another origin."""
     origin = "https://login.example.com" if settings.client_id == "elsewhere" else settings.instance_url
-    return authorize_url(f"{origin}/oauth/authorize", _app(settings), wanted)
+    return authorize_url(origin, _app(settings), wanted)
 
 
 async def read_thing(request: pb.ReadThingRequest, ctx: ActionContext[OAuthLabClient]) -> pb.ReadThingResponse:

@@ -1,8 +1,11 @@
 """What a tenant can do with Statusboard."""
 
 from server.sdk import ActionContext, ProbeContext
+from server.sdk.listing import listed
+from server.sdk.paging import Row
+from server.sdk.reading import filled
 
-from patchbay_statusboard.client import Component, Incident, StatusboardClient
+from patchbay_statusboard.client import StatusboardClient
 from patchbay_statusboard.gen.statusboard.v1 import statusboard_pb2 as pb
 
 Context = ActionContext[StatusboardClient]
@@ -11,7 +14,7 @@ Context = ActionContext[StatusboardClient]
 async def list_components(request: pb.ListComponentsRequest, ctx: Context) -> pb.ListComponentsResponse:
     """Lists components."""
     found = await ctx.client.components(query=request.query, status=request.status, limit=request.limit)
-    return pb.ListComponentsResponse(components=[_component(one) for one in found])
+    return listed(pb.ListComponentsResponse, found)
 
 
 async def open_incident(request: pb.OpenIncidentRequest, ctx: Context) -> pb.OpenIncidentResponse:
@@ -30,9 +33,5 @@ async def probe_open_incident(
     return _opened(incident) if incident else None
 
 
-def _component(component: Component) -> pb.Component:
-    return pb.Component(id=component.id, name=component.name, status=component.status)
-
-
-def _opened(incident: Incident) -> pb.OpenIncidentResponse:
-    return pb.OpenIncidentResponse(incident_id=incident.id, opened_at=incident.opened_at)
+def _opened(incident: Row) -> pb.OpenIncidentResponse:
+    return filled(pb.OpenIncidentResponse, incident, incident_id=incident.get("id"))

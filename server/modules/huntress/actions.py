@@ -3,7 +3,7 @@
 from server.gen.patchbay.modules.huntress.v1 import huntress_pb2 as pb
 from server.modules.huntress.client import HuntressClient
 from server.sdk import ActionContext, ActionFailure, FailureCategory, ProbeContext
-from server.sdk.listing import named
+from server.sdk.listing import filters_in, listed, named
 from server.sdk.paging import Row
 from server.sdk.reading import filled, inner, text
 
@@ -14,16 +14,16 @@ _NOT_READY = frozenset({409, 422})
 
 async def find_incidents(request: pb.FindIncidentsRequest, ctx: Context) -> pb.FindIncidentsResponse:
     """Finds incident reports."""
-    filters = {field.name: value for field, value in request.ListFields() if field.name != "limit"}
     newest = {"sort_field": "updated_at", "sort_direction": "desc"}
-    found = await ctx.client.many("/incident_reports", {**filters, **newest}, request.limit)
-    return pb.FindIncidentsResponse(incidents=map(_incident, found), count=len(found))
+    found = await ctx.client.many("/incident_reports", {**filters_in(request), **newest}, request.limit)
+    return listed(pb.FindIncidentsResponse, found, incident_id="id")
 
 
 async def get_incident(request: pb.GetIncidentRequest, ctx: Context) -> pb.GetIncidentResponse:
     """Reads one incident report."""
     report = await ctx.client.one("incident_report", request.incident_id, about="incident_id")
-    return pb.GetIncidentResponse(incident=_incident(report), body=text(report.get("body")))
+    incident = filled(pb.Incident, report, incident_id=request.incident_id)
+    return filled(pb.GetIncidentResponse, report, incident=incident)
 
 
 async def resolve_incident(request: pb.ResolveIncidentRequest, ctx: Context) -> pb.ResolveIncidentResponse:
@@ -40,7 +40,7 @@ async def resolve_incident(request: pb.ResolveIncidentRequest, ctx: Context) -> 
         return _resolved(request, report, already=True)
 
 
-async def probe_resolution(
+async def probe_resolve_incident(
     request: pb.ResolveIncidentRequest, ctx: ProbeContext[HuntressClient]
 ) -> pb.ResolveIncidentResponse | None:
     """A closed report is what was asked for, whoever closed it. One that is open proves nothing: the request may still
@@ -53,8 +53,7 @@ async def list_organizations(request: pb.ListOrganizationsRequest, ctx: Context)
     """Lists organizations; the text is looked for before the limit cuts."""
     by_name = {"sort_field": "name", "sort_direction": "asc"}
     found = await ctx.client.many("/organizations", by_name, request.limit, named(request.query))
-    told = [filled(pb.Organization, row, organization_id=row.get("id")) for row in found]
-    return pb.ListOrganizationsResponse(organizations=told, count=len(told))
+    return listed(pb.ListOrganizationsResponse, found, organization_id="id")
 
 
 async def get_agent(request: pb.GetAgentRequest, ctx: Context) -> pb.GetAgentResponse:
@@ -68,10 +67,6 @@ async def get_account(_request: pb.GetAccountRequest, ctx: Context) -> pb.GetAcc
     account, actor = await ctx.client.one("account"), await ctx.client.one("actor")
     email = inner(actor, "user").get("email")
     return filled(pb.GetAccountResponse, account, account_id=account.get("id"), key_user_email=email)
-
-
-def _incident(report: Row) -> pb.Incident:
-    return filled(pb.Incident, report, incident_id=report.get("id"))
 
 
 def _resolved(request: pb.ResolveIncidentRequest, report: Row, *, already: bool | None) -> pb.ResolveIncidentResponse:
@@ -93,7 +88,6 @@ async def _not_ready(
         "Only an open report (`sent`) whose remediations are all approved can be resolved; this one stands at "
         f"`{text(report.get('status'))}`, {waiting} of its remediations are not approved.",
         category=FailureCategory.FAILURE_CATEGORY_CONFLICT,
-        vendor_status=refusal.failure.vendor_status,
-        vendor_message=refusal.failure.vendor_message,
+        told=refusal,
         field="incident_id",
     )

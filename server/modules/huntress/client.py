@@ -9,17 +9,26 @@ from collections.abc import Callable, Mapping
 from typing import Any, Final
 
 from server.gen.patchbay.modules.huntress.v1.huntress_pb2 import HuntressConnection
-from server.sdk import ActionFailure, ConnectionScope, FailureCategory
+from server.sdk import ConnectionScope, FailureCategory
 from server.sdk.addresses import address_or
-from server.sdk.http import HttpResponse
+from server.sdk.meanings import Meaning, meanings
 from server.sdk.paging import Row, any_row, walked
 from server.sdk.reading import an_object, objects, text
-
-instance_url: Final = address_or("https://api.huntress.io")
 
 _PAGE: Final = 500
 _SECONDS: Final = 30.0
 _BREATHER: Final = 10.0  # seconds to wait on 429, which comes without Retry-After
+_read_error: Final = meanings(
+    Meaning(
+        "USER_KEY_REQUIRED",
+        "Huntress lets this key only read.",
+        status=403,
+        wrote=True,
+        category=FailureCategory.FAILURE_CATEGORY_PERMISSION,
+    ),
+    Meaning("NOT_FOUND", "Huntress has no such object, or the key may not see it.", status=404),
+    Meaning("RATE_LIMITED", "Huntress allows 60 requests a minute.", status=429, retry_after=_BREATHER),
+)
 
 
 class HuntressClient:
@@ -29,11 +38,13 @@ class HuntressClient:
         scope: The connection; sends nothing yet.
     """
 
+    instance_url = staticmethod(address_or("https://api.huntress.io"))
+
     def __init__(self, scope: ConnectionScope[HuntressConnection]) -> None:
         login = f"{scope.settings.api_key}:{scope.settings.api_secret}".encode()
         headers = {"authorization": f"Basic {b64encode(login).decode()}"}
         self._http = scope.http.bind(
-            base_url=f"{instance_url(scope.settings)}/v1", headers=headers, read_error=_read_error
+            base_url=f"{self.instance_url(scope.settings)}/v1", headers=headers, read_error=_read_error
         )
 
     async def check(self) -> None:
@@ -70,14 +81,3 @@ class HuntressClient:
         path = f"/incident_reports/{incident_id}/resolution"
         response = await self._http.request("POST", path, timeout=_SECONDS, about="incident_id")
         return an_object(response, "incident_report")
-
-
-def _read_error(response: HttpResponse) -> ActionFailure | None:
-    if response.status == 403 and response.request_wrote:
-        permission = FailureCategory.FAILURE_CATEGORY_PERMISSION
-        return ActionFailure("USER_KEY_REQUIRED", "Huntress lets this key only read.", category=permission)
-    if response.status == 404:
-        return ActionFailure("NOT_FOUND", "Huntress has no such object, or the key may not see it.")
-    if response.status == 429 and "retry-after" not in response.headers:
-        return ActionFailure("RATE_LIMITED", "Huntress allows 60 requests a minute.", retry_after=_BREATHER)
-    return None

@@ -5,28 +5,33 @@ Authorization; with `Bearer` in front it is refused. Ids are opaque and may hold
 the courier's knowledge: nothing here repeats.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 from urllib.parse import quote
 
 from server.gen.patchbay.modules.levelio.v1.levelio_pb2 import LevelIoConnection, WebhookTrigger
-from server.sdk import ActionFailure, Alert, ConnectionScope, Device, DeviceFilter
+from server.sdk import ConnectionScope, DeviceFilter
 from server.sdk.addresses import address_or
-from server.sdk.alert_book import ACTIVE, RESOLVED
-from server.sdk.http import HttpResponse
 from server.sdk.listing import Listing
+from server.sdk.meanings import Meaning, meanings
 from server.sdk.paging import Row, walked
 from server.sdk.polling import doubling
-from server.sdk.reading import an_object, filled, flag, inner, moment, objects, text
-
-instance_url: Final = address_or("https://api.level.io")
+from server.sdk.reading import an_object, filled, objects, text
 
 _PAGE = 100
 _PARTS: Final = {"include_operating_system": True, "include_security": True}
-_ONLINE: Final = {True: "online", False: "offline", None: None}
-_FACTS: Final = ("nickname", "serial_number", "security_score", "role", "tags", "maintenance_mode")
-_STATES: Final = ("last_logged_in_user", "last_reboot_time", "operating_system", "security")
+_FORBIDDEN: Final = Meaning(
+    "VENDOR_PERMISSION_DENIED",
+    "Level does not permit this to the key.",
+    status=403,
+    remedy="Connect with a key that may read and write, of the account that has the object.",
+)
+_NO_TRIGGER: Final = Meaning(
+    "WEBHOOK_TRIGGER_MISSING",
+    "Level knows no webhook trigger with this token. A webhook trigger must be configured in Level.",
+    status=404,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,12 +54,13 @@ class LevelClient:
     """
 
     most = 20_000
+    instance_url = staticmethod(address_or("https://api.level.io"))
 
     def __init__(self, scope: ConnectionScope[LevelIoConnection]) -> None:
-        base, headers = f"{instance_url(scope.settings)}/v2", {"authorization": scope.settings.api_key}
-        self._http = scope.http.bind(base_url=base, headers=headers, read_error=_read_error)
+        base, headers = f"{self.instance_url(scope.settings)}/v2", {"authorization": scope.settings.api_key}
+        self._http = scope.http.bind(base_url=base, headers=headers, read_error=meanings(_FORBIDDEN))
         self._triggers = scope.http.bind(
-            base_url=f"{base}/automations/webhooks", headers=headers, read_error=_read_trigger_error
+            base_url=f"{base}/automations/webhooks", headers=headers, read_error=meanings(_FORBIDDEN, _NO_TRIGGER)
         )
 
     async def check(self) -> None:
@@ -65,38 +71,27 @@ class LevelClient:
         """Yields the seconds between two looks at a run: 2, 4, 8, then every 15."""
         return doubling(2, 15)
 
-    async def devices(self, wanted: DeviceFilter) -> Listing[Device]:
+    async def devices(self, wanted: DeviceFilter) -> Listing[Row]:
         """Returns all devices, or those directly in a group."""
-        found = await self._walk("/devices", {**_PARTS, "group_id": wanted.organization_id or None})
-        devices = [_device(row) for row in found.items if row.get("id")]
-        return Listing(devices, complete=found.complete and not wanted.organization_id)
+        return await self.many("/devices", {"group_id": wanted.organization_id}, **_PARTS)
 
-    async def device(self, device_id: str) -> Device:
+    async def device(self, device_id: str) -> Row:
         """Returns one device."""
-        return _device({"id": device_id, **await self._one("devices", device_id, "device_id", _PARTS)})
+        return await self.one(f"/devices/{quote(device_id, '')}", "device_id", **_PARTS)
 
-    async def active_alerts(self, device_id: str) -> Listing[Alert]:
+    async def active_alerts(self, device_id: str) -> Listing[Row]:
         """Returns active alerts, all or those of a device."""
-        found = await self._walk("/alerts", {"status": "active", "device_id": device_id or None})
-        return Listing([_alert(row) for row in found.items if row.get("id")], found.complete and not device_id)
+        return await self.many("/alerts", {"device_id": device_id}, status="active")
 
-    async def resolve(self, alert_id: str) -> Alert:
+    async def resolve(self, alert_id: str) -> Row:
         """Resolves an alert and returns it; one that is resolved is answered as it stands."""
         path = f"/alerts/{quote(alert_id, '')}/resolve"
-        return _alert({"id": alert_id, **an_object(await self._http.request("POST", path, about="alert_id"))})
-
-    async def updates(self, most: int, filters: Mapping[str, str]) -> Sequence[Row]:
-        """Returns updates as Level tells them. Filters: `device_id`, `status`, `category`."""
-        return (await self._walk("/updates", filters, most)).items
-
-    async def automations(self) -> Sequence[Row]:
-        """Returns automations as Level tells them."""
-        return (await self._walk("/automations", {})).items
+        return an_object(await self._http.request("POST", path, about="alert_id"))
 
     async def webhooks(self) -> Listing[Webhook]:
         """Returns webhook triggers; their tokens are masked in whatever the running execution tells. They have no ids,
         so Level offers no way to more than the first hundred."""
-        found = await self._walk("/automations/webhooks", {})
+        found = await self.many("/automations/webhooks", {})
         webhooks = [_webhook(row) for row in found.items]
         for one in webhooks:
             self._http.learn_secret(one.token)
@@ -114,71 +109,28 @@ class LevelClient:
         return None if an_object(response).get("runs") is None else objects(response, "runs")
 
     async def run(self, run_id: str, *, steps: bool) -> Row:
-        """Returns a run as Level tells it."""
-        return await self._one("automation-runs", run_id, "run_id", {"include_steps": steps or None})
+        """Returns a run."""
+        return await self.one(f"/automation-runs/{quote(run_id, '')}", "run_id", include_steps=steps or None)
 
-    async def _one(self, kind: str, id: str, field: str, params: Mapping[str, Any]) -> dict[str, Any]:
-        return an_object(await self._http.request("GET", f"/{kind}/{quote(id, '')}", params=params, about=field))
+    async def one(self, path: str, about: str, **params: bool | None) -> Row:
+        """Returns one thing; `about` is the input field that names it."""
+        return an_object(await self._http.request("GET", path, params=params, about=about))
 
-    async def _walk(self, path: str, params: Mapping[str, Any], most: int = 0) -> Listing[Row]:
-        """Walks a list; it is complete when Level says so. Rows without an id cannot be walked past a page."""
+    async def many(self, path: str, filters: Mapping[str, str], most: int = 0, **params: bool | str) -> Listing[Row]:
+        """Walks a list; it is complete when nothing was filtered and Level says so. Rows without an id cannot be walked
+        past a page."""
         more, most = False, most or self.most
+        asked = {**params, **{name: value or None for name, value in filters.items()}, "limit": min(_PAGE, most)}
 
         async def page(cursor: str | None) -> tuple[list[dict[str, Any]], str | None]:
             nonlocal more
-            asked = {**params, "limit": min(_PAGE, most), "starting_after": cursor}
-            response = await self._http.request("GET", path, params=asked)
+            response = await self._http.request("GET", path, params={**asked, "starting_after": cursor})
             rows, body = objects(response, "data"), response.json()
             more = bool(rows) and isinstance(body, dict) and body.get("has_more") is True
             return rows, text(rows[-1].get("id")) if more else None
 
         rows = await walked(page, most)
-        return Listing(rows, complete=not more)
-
-
-def _read_error(response: HttpResponse) -> ActionFailure | None:
-    if response.status != 403:
-        return None
-    remedy = "Connect with a key that may read and write, of the account that has the object."
-    return ActionFailure("VENDOR_PERMISSION_DENIED", "Level does not permit this to the key.", remedy=remedy)
-
-
-def _read_trigger_error(response: HttpResponse) -> ActionFailure | None:
-    if response.status != 404:
-        return _read_error(response)
-    return trigger_missing("Level knows no webhook trigger with this token.")
-
-
-def trigger_missing(message: str) -> ActionFailure:
-    """Returns the failure of an automation that cannot be started."""
-    return ActionFailure("WEBHOOK_TRIGGER_MISSING", f"{message} A webhook trigger must be configured in Level.")
-
-
-def _device(row: Row) -> Device:
-    return Device(
-        device_id=text(row["id"]) or "",
-        name=text(row.get("hostname")),
-        organization_id=text(row.get("group_id")),
-        organization_name=text(row.get("group_name")),
-        platform=text(row.get("platform")),
-        os_name=text(inner(row, "operating_system").get("full_operating_system")),
-        status=_ONLINE[flag(row.get("online"))],
-        last_seen_at=moment(row.get("last_seen_at")),
-        details={name: row.get(name) for name in (*_FACTS, *_STATES)},
-    )
-
-
-def _alert(row: Row) -> Alert:
-    return Alert(
-        external_alert_id=text(row["id"]) or "",
-        status=RESOLVED if row.get("is_resolved") is True else ACTIVE,
-        severity=text(row.get("severity")),
-        title=text(row.get("name")),
-        message=text(row.get("description")),
-        device_id=text(row.get("device_id")),
-        created_at=moment(row.get("started_at")),
-        details={name: row.get(name) for name in ("device_hostname", "is_resolved", "resolved_at")},
-    )
+        return Listing(rows, complete=not more and not any(filters.values()))
 
 
 def _webhook(row: Row) -> Webhook:

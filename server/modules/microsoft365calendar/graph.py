@@ -69,6 +69,8 @@ class Graph:
         scope: The connection; sends nothing yet.
     """
 
+    instance_url = staticmethod(instance_url)
+
     def __init__(self, scope: ConnectionScope[Microsoft365CalendarConnection]) -> None:
         base = f"{instance_url(scope.settings)}/v1.0/users"
         self._tokens = graph_tokens(scope)

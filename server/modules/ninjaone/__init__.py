@@ -1,22 +1,12 @@
 """NinjaOne: devices, scripts, alerts."""
 
 from server.gen.patchbay.modules.ninjaone.v1 import ninjaone_pb2
-from server.modules.ninjaone import actions
-from server.modules.ninjaone.client import NinjaClient, connect
-from server.modules.ninjaone.connection import instance_url, sign_in
-from server.modules.ninjaone.runs import probe_script_run
-from server.sdk import IntegrationModule, Registrar, handlers_in, rmm_connection
+from server.modules.ninjaone import actions, runs
+from server.modules.ninjaone.client import NinjaClient
+from server.modules.ninjaone.connection import sign_in
+from server.sdk import IntegrationModule, Registrar
 
-MODULE = IntegrationModule[ninjaone_pb2.NinjaOneConnection, NinjaClient](
-    contract=ninjaone_pb2.DESCRIPTOR.services_by_name["NinjaOne"],
-    availability=rmm_connection("ninjaone", "NinjaOne"),
-    connect=connect,
-    check=NinjaClient.check,
-    instance_url=instance_url,
-    sign_in=sign_in,
-    handlers=handlers_in(actions),
-    probes={"ninjaone.devices.run_script": probe_script_run},
-)
+MODULE = IntegrationModule.of(ninjaone_pb2.DESCRIPTOR, NinjaClient, actions, runs, sign_in=sign_in)
 
 
 def register(registrar: Registrar) -> None:

@@ -5,20 +5,21 @@ Times are seconds. Only detailed rows have the operating system. Free text is no
 its own. Facts: NinjaOne's OpenAPI document (2.0.9-draft); what that leaves open is said where it matters.
 """
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 from typing import Any, Final
 
 from server.gen.patchbay.modules.ninjaone.v1.ninjaone_pb2 import NinjaOneConnection
-from server.modules.ninjaone.connection import app_of, grant_of, instance_url, read_error
-from server.sdk import ActionFailure, Alert, ConnectionScope, Device, DeviceFilter, OutcomeUnknown
-from server.sdk.http import HttpClient, HttpResponse
+from server.modules.ninjaone.connection import app_of, instance_url, read_error
+from server.sdk import ActionFailure, ConnectionScope, DeviceFilter, OutcomeUnknown
+from server.sdk.http import HttpResponse
 from server.sdk.listing import Listing
-from server.sdk.oauth import AccessTokens
+from server.sdk.oauth import AccessTokens, grant_of
 from server.sdk.paging import Row, walked
 from server.sdk.polling import doubling
-from server.sdk.reading import an_object, flag, inner, moment, objects, text, whole
+from server.sdk.reading import an_object, objects, text, whole
 from server.sdk.recent import Recent
+from server.sdk.rows import joined
 
 _PAGE: Final = 500
 _MAX_BYTES: Final = 32 * 1024 * 1024  # a page of detailed rows; alerts are not paged
@@ -27,34 +28,40 @@ _MAX_BYTES: Final = 32 * 1024 * 1024  # a page of detailed rows; alerts are not 
 class NinjaClient:
     """One instance, and for whom we act.
 
+    Args:
+        scope: The connection; sends nothing yet.
+
     Attributes:
         acts_for_user: Whether its tokens have user context, without which NinjaOne runs no script.
         pauses: Pauses between two looks at a device's activities.
     """
 
-    def __init__(self, http: HttpClient, tokens: AccessTokens, *, acts_for_user: bool) -> None:
-        self.acts_for_user = acts_for_user
+    instance_url = staticmethod(instance_url)
+
+    def __init__(self, scope: ConnectionScope[NinjaOneConnection]) -> None:
+        settings = scope.settings
+        self.acts_for_user = not settings.client_credentials
         self.pauses: Callable[[], Iterator[float]] = partial(doubling, 1.0, 15.0)
-        self._http = http
-        self._tokens = tokens
+        self._http = scope.http.bind(base_url=instance_url(settings), read_error=read_error, max_bytes=_MAX_BYTES)
+        self._tokens = AccessTokens(scope, self._http, app_of(settings), grant_of(settings))
         self._names: Recent[Mapping[str | None, str | None]] = Recent(self._organization_names, {})
 
     async def check(self) -> None:
         """Proves the credentials by the cheapest read of devices, which every action needs."""
         await self._get("/v2/devices", pageSize=1)
 
-    async def devices(self, wanted: DeviceFilter) -> Listing[Device]:
+    async def devices(self, wanted: DeviceFilter) -> Listing[Row]:
         """Returns the devices that NinjaOne's own search finds, without operating system, or all approved ones."""
         names = await self._names.get()
         if not wanted.query:
-            return Listing([_device(row, names) for row in await self._paged("/v2/devices-detailed")])
+            return Listing(_named(await self._paged("/v2/devices-detailed"), names))
         found = objects(await self._get("/v2/devices/search", q=wanted.query, limit=wanted.limit), "devices")
-        return Listing([_device(row, names) for row in found if row.get("id")], complete=False, searched=True)
+        return Listing(_named(found, names), complete=False, searched=True)
 
-    async def device(self, device_id: str) -> Device:
+    async def device(self, device_id: str) -> Row:
         """Returns one device."""
         row = an_object(await self._get(f"/v2/device/{device_id}", about="device_id"))
-        return _device({**row, "id": device_id}, await self._names.get())
+        return _named([row], await self._names.get())[0]
 
     async def reboot(self, device_id: str, mode: str, reason: str) -> None:
         """Orders a reboot."""
@@ -73,11 +80,10 @@ class NinjaClient:
         """Returns a page of a device's activities, newest first."""
         return await self._get(f"/v2/device/{device_id}/activities", about="device_id", **query)
 
-    async def active_alerts(self, device_id: str) -> Listing[Alert]:
+    async def active_alerts(self, device_id: str) -> Listing[Row]:
         """Returns all active alerts, or those of a device."""
         path = f"/v2/device/{device_id}/alerts" if device_id else "/v2/alerts"
-        rows = objects(await self._get(path, about="device_id"))
-        return Listing([_alert(row) for row in rows if row.get("uid")], complete=not device_id)
+        return Listing(objects(await self._get(path, about="device_id")), complete=not device_id)
 
     async def reset(self, uid: str) -> None:
         """Clears an alert; raises NOT_FOUND for one that is gone."""
@@ -115,45 +121,10 @@ class NinjaClient:
             return text(response.text)  # every 2xx means accepted
 
 
-def connect(scope: ConnectionScope[NinjaOneConnection]) -> NinjaClient:
-    """Makes the client from a connection's settings; sends nothing."""
-    settings = scope.settings
-    http = scope.http.bind(base_url=instance_url(settings), read_error=read_error, max_bytes=_MAX_BYTES)
-    tokens = AccessTokens(scope, http, app_of(settings), grant_of(settings))
-    return NinjaClient(http, tokens, acts_for_user=not settings.client_credentials)
-
-
 def _page(response: HttpResponse) -> bool:
     return response.content.lstrip()[:1] == b"<"
 
 
-def _device(row: Mapping[str, Any], names: Mapping[str | None, str | None]) -> Device:
-    offline = flag(row.get("offline"))
-    return Device(
-        device_id=text(row.get("id")) or "",
-        name=text(row.get("displayName")) or text(row.get("systemName")),
-        organization_id=text(row.get("organizationId")),
-        organization_name=names.get(text(row.get("organizationId"))),
-        os_name=text(inner(row, "os").get("name")),
-        status=None if offline is None else "offline" if offline else "online",
-        last_seen_at=moment(row.get("lastContact")),
-        details={
-            "hostname": text(row.get("systemName")),
-            "dns_name": text(row.get("dnsName")),
-            "node_class": text(row.get("nodeClass")),
-        },
-    )
-
-
-def _alert(row: Mapping[str, Any]) -> Alert:
-    return Alert(
-        external_alert_id=text(row.get("uid")) or "",
-        severity=text(row.get("severity")),
-        priority=text(row.get("priority")),
-        title=text(row.get("sourceName")) or text(row.get("subject")),
-        message=text(row.get("message")),
-        device_id=text(row.get("deviceId")),
-        source_type=text(row.get("sourceType")),
-        created_at=moment(row.get("createTime")),
-        updated_at=moment(row.get("updateTime")),
-    )
+def _named(devices: Sequence[Row], names: Mapping[str | None, str | None]) -> list[Row]:
+    """Devices are told with the organization's id only."""
+    return joined(devices, "organizationName", "organizationId", names)

@@ -3,14 +3,42 @@
 from typing import Final
 
 from server.gen.patchbay.modules.ninjaone.v1.ninjaone_pb2 import NinjaOneConnection
-from server.sdk import ActionFailure, SignIn
+from server.sdk import SignIn
 from server.sdk.addresses import instance_address
-from server.sdk.http import HttpResponse
-from server.sdk.oauth import ClientCredentials, Grant, OAuthApp, RefreshToken, authorize_url
-from server.sdk.reading import text
+from server.sdk.meanings import Meaning, meanings
+from server.sdk.oauth import OAuthApp, authorize_url
 
 _USER_SCOPES: Final = ("monitoring", "management", "offline_access")
-SIGN_IN_AGAIN: Final = "Connect NinjaOne again with a user sign-in."
+_MAY_NOT: Final = "The user or the client app may not do this: it lacks the scope, the role, or this device."
+
+# A missing entity has a result code of its own; a missing route has the general one, or a page.
+read_error: Final = meanings(
+    Meaning(
+        "VENDOR_PERMISSION_DENIED",
+        "NinjaOne does this only for a user who has signed in; the connection acts for an app.",
+        code="user_context_required",
+        remedy="Connect NinjaOne again with a user sign-in.",
+    ),
+    Meaning("VENDOR_PERMISSION_DENIED", _MAY_NOT, code="insufficient_privileges"),
+    Meaning("VENDOR_PERMISSION_DENIED", _MAY_NOT, status=403),
+    Meaning("VENDOR_PERMISSION_DENIED", _MAY_NOT, status=500, code="(?i).*permission.*"),
+    Meaning(
+        "VENDOR_ANSWER_INVALID",
+        "This address does not offer what was asked of NinjaOne's API.",
+        status=404,
+        code="|FAILURE",
+    ),
+    code=("error", "resultCode", "errorCode"),
+)
+_app_unknown: Final = meanings(
+    Meaning(
+        "INTEGRATION_MISCONFIGURED",
+        "NinjaOne does not know the client id here. A client app exists in one region only.",
+        status=404,
+        remedy="Compare the region with the address in the browser, and the client id.",
+        field="settings.client_id",
+    )
+)
 
 
 def instance_url(settings: NinjaOneConnection) -> str:
@@ -21,62 +49,17 @@ def instance_url(settings: NinjaOneConnection) -> str:
 
 def sign_in(settings: NinjaOneConnection, begun: SignIn) -> str:
     """Returns the address at which a person signs in."""
-    return authorize_url(f"{instance_url(settings)}{_oauth(settings)}/authorize", app_of(settings), begun)
+    return authorize_url(instance_url(settings), app_of(settings), begun)
 
 
 def app_of(settings: NinjaOneConnection) -> OAuthApp:
     """Returns the client app. Client credentials ask for no scope: NinjaOne then gives all that the app has."""
+    path = settings.oauth_path or "/ws/oauth"
     return OAuthApp(
-        token_path=f"{_oauth(settings)}/token",
+        token_path=f"{path}/token",
+        authorize_path=f"{path}/authorize",
         client_id=settings.client_id,
         client_secret=settings.client_secret,
         scopes=() if settings.client_credentials else _USER_SCOPES,
         read_error=_app_unknown,
     )
-
-
-def grant_of(settings: NinjaOneConnection) -> Grant:
-    """Returns for whom Patchbay acts."""
-    if settings.client_credentials:
-        return ClientCredentials()
-    return RefreshToken(settings.refresh_token) if settings.refresh_token else settings.sign_in
-
-
-def _oauth(settings: NinjaOneConnection) -> str:
-    return settings.oauth_path or "/ws/oauth"
-
-
-def _app_unknown(response: HttpResponse) -> ActionFailure | None:
-    if response.status != 404:
-        return None
-    message = "NinjaOne does not know the client id here. A client app exists in one region only."
-    remedy = "Compare the region with the address in the browser, and the client id."
-    return ActionFailure("INTEGRATION_MISCONFIGURED", message, remedy=remedy, field="settings.client_id")
-
-
-def read_error(response: HttpResponse) -> ActionFailure | None:
-    """Reads the error bodies of NinjaOne's layers: `error`, `resultCode`, `errorCode`, bare strings, pages.
-
-    A missing entity has a result code of its own; a missing route has the general one, or a page. None leaves the
-    translation to the framework.
-    """
-    code, status = _code(response), response.status
-    if code == "user_context_required":
-        message = "NinjaOne does this only for a user who has signed in; the connection acts for an app."
-        return ActionFailure("VENDOR_PERMISSION_DENIED", message, remedy=SIGN_IN_AGAIN)
-    if code == "insufficient_privileges" or status == 403 or (status == 500 and "permission" in code.lower()):
-        message = "The user or the client app may not do this: it lacks the scope, the role, or this device."
-        return ActionFailure("VENDOR_PERMISSION_DENIED", message)
-    if status == 404 and code in {"", "FAILURE"}:
-        message = "This address does not offer what was asked of NinjaOne's API."
-        return ActionFailure("VENDOR_ANSWER_INVALID", message)
-    return None
-
-
-def _code(response: HttpResponse) -> str:
-    try:
-        body = response.json()
-    except ActionFailure:
-        return ""
-    known = body if isinstance(body, dict) else {}
-    return text(known.get("error") or known.get("resultCode") or known.get("errorCode")) or ""

@@ -8,7 +8,7 @@ from server.sdk import IntegrationModule, Registrar, handlers_in
 
 MODULE = IntegrationModule[Any, None](
     contract=scheduling_pb2.DESCRIPTOR.services_by_name["Scheduling"],
-    handlers=[*handlers_in(actions), *handlers_in(reading), *handlers_in(choices)],
+    handlers=handlers_in(actions, reading, choices),
 )
 
 

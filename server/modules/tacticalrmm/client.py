@@ -6,22 +6,34 @@ redirected write loses its body. `run_on_server` is never sent. Facts: Tactical 
 """
 
 import json
-from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
-from typing import Any
+from typing import Any, Final
 
-from server.gen.patchbay.modules.tacticalrmm.v1.tacticalrmm_pb2 import RunScriptRequest, Script, TacticalRmmConnection
+from server.gen.patchbay.modules.tacticalrmm.v1.tacticalrmm_pb2 import (
+    Agent,
+    RunScriptRequest,
+    Script,
+    TacticalRmmConnection,
+)
 from server.modules.tacticalrmm.connection import NATS_DOWN, Pace, bus_down, instance_url, read_error, signed_in
 from server.sdk import ActionFailure, ConnectionScope, Device, DeviceFilter, OutcomeUnknown
+from server.sdk.devices import Devices
+from server.sdk.following import unless_failed
 from server.sdk.http import HttpClient, HttpResponse
 from server.sdk.listing import Listing
+from server.sdk.paging import Row
 from server.sdk.reading import an_object, clean, filled, moment, number, objects, text, told_at, whole
 from server.sdk.recent import Recent
+from server.sdk.rows import joined
 from server.sdk.sessions import Session
 
 DEFAULT_MAX_WAIT = 50.0
+AGENTS: Final = Devices(Agent, "tacticalrmm", agent_id="device_id", hostname="name", agent_online="online").where(
+    last_seen_at="last_seen", os_name="operating_system", organization_name=("client_name", "client"), platform="plat"
+)
 
 _MARGIN = 15.0  # seconds that our wait is longer than the server's
 _PING_SECONDS = 30.0  # three tries of 2 s; about 14 s when the server's bus is down
@@ -64,6 +76,9 @@ class History:
 class TacticalClient:
     """One server with one account.
 
+    Args:
+        scope: The connection; sends nothing yet.
+
     Attributes:
         max_wait: Longest time in seconds that the server's front end keeps a request open.
         allow_templates: Whether `{{...}}` may go to the server, which expands it.
@@ -71,13 +86,20 @@ class TacticalClient:
         pace: How patiently histories are watched.
     """
 
-    def __init__(self, sender: HttpClient | Session, settings: TacticalRmmConnection) -> None:
+    instance_url = staticmethod(instance_url)
+
+    def __init__(self, scope: ConnectionScope[TacticalRmmConnection]) -> None:
+        settings, base = scope.settings, instance_url(scope.settings)
+        # No `Authorization` header beside an API key: the server would look at that one first.
+        headers = {"X-API-KEY": settings.api_key} if settings.api_key else {}
+        http = scope.http.bind(base_url=base, headers=headers, read_error=read_error, max_bytes=_MAX_BYTES)
+        sign_in = partial(signed_in, http, settings.login)
+        self._sender = http if settings.api_key else Session(http, sign_in, "Token")
         self.max_wait = settings.max_wait.ToTimedelta().total_seconds() or DEFAULT_MAX_WAIT
         self.allow_templates = settings.allow_templates
         self.username = settings.login.username[:50]  # as the server cuts it
         self.pace = Pace()
-        self._sender = sender
-        self._organizations: Recent[Mapping[str, str]] = Recent(self._organization_ids, {})
+        self._organizations: Recent[Mapping[str | None, str]] = Recent(self._organization_ids, {})
 
     async def check(self) -> None:
         """Proves the credentials by the cheapest call that needs the right every action needs: no client has id 0, so
@@ -88,24 +110,28 @@ class TacticalClient:
         """Returns the text without the secrets of the running call."""
         return HttpClient.mask(text)
 
-    async def devices(self, wanted: DeviceFilter) -> Listing[Device]:
+    async def devices(self, wanted: DeviceFilter) -> Listing[Row]:
         """Returns every agent that the account may see; the server has no search of its own."""
         del wanted
         rows = await self._list("/agents/", "can_list_agents", {"detail": "true"})
-        organizations = await self._organizations.get()
-        agents = [_device(row) for row in rows if row.get("agent_id")]
-        return Listing([_with_organization(one, organizations) for one in agents])
+        return Listing(await self._with_organizations(rows))
 
-    async def device(self, agent_id: str) -> Device:
+    async def device(self, agent_id: str) -> Row:
         """Returns one agent with the id of its organization."""
-        return _with_organization(await self.agent(agent_id), await self._organizations.get())
+        return (await self._with_organizations([await self._agent(agent_id)]))[0]
 
     async def agent(self, agent_id: str) -> Device:
         """Returns one agent as the server tells it: the organization by its name only."""
-        response = await self._send("GET", f"/agents/{agent_id}/", "can_list_agents")
-        return replace(_device(an_object(response)), device_id=agent_id)
+        return AGENTS.of(await self._agent(agent_id), agent_id)
 
-    async def _organization_ids(self) -> Mapping[str, str]:
+    async def _agent(self, agent_id: str) -> Row:
+        return an_object(await self._send("GET", f"/agents/{agent_id}/", "can_list_agents"))
+
+    async def _with_organizations(self, agents: Sequence[Row]) -> list[Row]:
+        """List rows call the organization `client_name`, details call it `client`."""
+        return joined(agents, "organization_id", ("client_name", "client"), await self._organizations.get())
+
+    async def _organization_ids(self) -> Mapping[str | None, str]:
         """Returns ids of clients by name: agents tell names only. The account may not be allowed to list clients."""
         rows = await self._list("/clients/", "can_list_clients")
         return {str(row["name"]): str(row["id"]) for row in rows if "name" in row and "id" in row}
@@ -115,6 +141,10 @@ class TacticalClient:
         path = f"/agents/{agent_id}/ping/"
         response = await self._send("GET", path, "can_list_agents", seconds=_PING_SECONDS)
         return an_object(response).get("status") == "online"
+
+    async def silent(self, agent_id: str) -> bool:
+        """Says whether the agent is proved not to answer now; False also when that cannot be found out."""
+        return await unless_failed(self.online(agent_id)) is False
 
     async def scripts(self) -> list[dict[str, Any]]:
         """Returns the script library as the server tells it, community scripts and hidden ones included."""
@@ -199,36 +229,6 @@ class TacticalClient:
                     f"Give the account's role in Tactical RMM the right `{right}`, for the agent's client and site too."
                 )
             raise
-
-
-def connect(scope: ConnectionScope[TacticalRmmConnection]) -> TacticalClient:
-    """Makes the client from a connection's settings; sends nothing. No `Authorization` header beside an API key: the
-    server would look at that one first."""
-    settings = scope.settings
-    headers = {"X-API-KEY": settings.api_key} if settings.api_key else {}
-    http = scope.http.bind(
-        base_url=instance_url(settings), headers=headers, read_error=read_error, max_bytes=_MAX_BYTES
-    )
-    sender = http if settings.api_key else Session(http, partial(signed_in, http, settings.login), "Token")
-    return TacticalClient(sender, settings)
-
-
-def _with_organization(device: Device, ids: Mapping[str, str]) -> Device:
-    return replace(device, organization_id=ids.get(device.organization_name or ""))
-
-
-def _device(row: Mapping[str, Any]) -> Device:
-    """List rows call the client `client_name`, details call it `client`."""
-    return Device(
-        device_id=str(row.get("agent_id", "")),
-        name=text(row.get("hostname")),
-        organization_name=text(row.get("client_name") or row.get("client")),
-        site_name=text(row.get("site_name")),
-        platform=text(row.get("plat")),
-        os_name=text(row.get("operating_system")),
-        status=text(row.get("status")),
-        last_seen_at=moment(row.get("last_seen")),
-    )
 
 
 def _history_row(row: Mapping[str, Any]) -> HistoryRow:

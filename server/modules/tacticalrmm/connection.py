@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import pyotp
 
 from server.gen.patchbay.modules.tacticalrmm.v1.tacticalrmm_pb2 import KnoxLogin, TacticalRmmConnection
-from server.sdk import ActionFailure, OutcomeUnknown
+from server.sdk import ActionFailure, Device, FailureCategory, OutcomeUnknown
 from server.sdk.addresses import instance_address
 from server.sdk.context import Sleep
 from server.sdk.http import HttpClient, HttpResponse, spoken
@@ -100,6 +100,22 @@ def _login_refused(response: HttpResponse) -> ActionFailure | None:
     if response.status != 400:
         return None
     return ActionFailure("CREDENTIALS_REFUSED", "Tactical RMM did not accept the user name, password or code.")
+
+
+def long_gone(agent: Device) -> bool:
+    """Says whether the server had not heard of the agent for minutes (4 unless set otherwise) when it told this."""
+    return agent.status in {"offline", "overdue"}
+
+
+def agent_offline(told: ActionFailure | None = None) -> ActionFailure:
+    """The agent does not answer and got nothing. `told`: how the vendor answered."""
+    return ActionFailure(
+        "AGENT_OFFLINE",
+        "The agent is offline; nothing was delivered to it.",
+        retryable=True,
+        category=FailureCategory.FAILURE_CATEGORY_UNAVAILABLE,
+        told=told,
+    )
 
 
 def bus_down() -> ActionFailure:

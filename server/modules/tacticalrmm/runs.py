@@ -16,16 +16,25 @@ Silence alone proves nothing: an overloaded agent answers no ping and still runs
 own machine down. "Long gone" is an agent that the server had not heard of for minutes when the order was given.
 """
 
-from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from functools import partial
 from typing import Literal
 
-from server.gen.patchbay.modules.tacticalrmm.v1.tacticalrmm_pb2 import RunScriptRequest, RunScriptResponse
+from server.gen.patchbay.modules.tacticalrmm.v1.tacticalrmm_pb2 import RunScriptRequest, RunScriptResponse, Script
 from server.modules.tacticalrmm.client import History, HistoryRow, RunResult, TacticalClient
-from server.modules.tacticalrmm.connection import NATS_DOWN, TIMEOUT, bus_down
-from server.sdk import ActionFailure, Deadline, Device, Effect, FailureCategory, OutcomeUnknown, ProbeContext
+from server.modules.tacticalrmm.connection import NATS_DOWN, TIMEOUT, agent_offline, bus_down, long_gone
+from server.sdk import (
+    ActionContext,
+    ActionFailure,
+    Deadline,
+    Device,
+    Effect,
+    FailureCategory,
+    OutcomeUnknown,
+    ProbeContext,
+)
+from server.sdk.following import Mark, proved, unless_failed
 from server.sdk.polling import awaited
 
 KILLED = 98
@@ -35,46 +44,60 @@ _CUT = 400  # characters of a script's output in a failure
 _ANSWER = 4000  # characters of the server's answer that are kept beside the output
 _WINDOW = timedelta(seconds=30)
 
-Mode = Literal["wait", "watch", "forget"]
+_Mode = Literal["wait", "watch", "forget"]
 """wait: the server answers with the output; watch: order, then poll the history; forget: order only."""
 
 
+async def run_script(request: RunScriptRequest, ctx: ActionContext[TacticalClient]) -> RunScriptResponse:
+    """Runs a stored script and finds its end in the agent's history."""
+    client = ctx.client
+    _refuse_templates(request, client)
+    agent, script = await client.agent(request.agent_id), await client.script(request.script_id)
+    _refuse_platform(script, agent)
+    mode = _mode(request, client)
+    async with ctx.lock("run_script", request.agent_id, request.script_id):
+        if mode != "wait" and not await client.online(request.agent_id):
+            raise agent_offline()  # the order would be taken without a word about it
+        history = await client.history(request.agent_id)
+        mark, gone = Mark(history.newest, history.told_at), mode == "wait" and long_gone(agent)
+        ctx.remember(mark.evidence(gone=str(gone), script_id=request.script_id, timeout=str(request.timeout)))
+        report = await _ScriptRun(client, request, mark, ctx.deadline, gone=gone).carry_out(mode)
+    if mode != "forget" and (report.row is None or report.row.result is None):
+        ctx.warn("EXIT_CODE_UNKNOWN", "The run was not found in the agent's history.", "")
+    return _told(request.agent_id, report, waited=mode != "forget", client=client)
+
+
+async def probe_run_script(request: RunScriptRequest, ctx: ProbeContext[TacticalClient]) -> RunScriptResponse | None:
+    """Looks for the run in the agent's history: a row newer than the one noted before, of that script, from the moment
+    of the order, by the server's own clock on both sides."""
+    mark, client = Mark.of(ctx.evidence), ctx.client
+    history = await unless_failed(client.history(request.agent_id)) if mark else None
+    if mark is None or history is None:
+        return None
+    row = proved(_candidates(history, request, mark, client), mark, lambda row: row.time, _WINDOW)
+    if row is None:
+        return None
+    waited = request.wait_for_output
+    if row.result is not None or not waited:
+        # The values of variables are not known any more, so they could not be masked in what the script printed.
+        quiet = bool(request.env_vars)
+        return _told(request.agent_id, _Report(None, row), waited=waited, client=client, quiet=quiet)
+    over = mark.asked_at + timedelta(seconds=int(ctx.evidence["timeout"]) + client.pace.grace)
+    gone = history.told_at > over and ctx.evidence["gone"] == str(True)
+    if gone and await client.silent(request.agent_id):
+        raise agent_offline()
+    return None
+
+
 @dataclass(frozen=True, slots=True)
-class Report:
+class _Report:
     """What came of a run: the server's words, the history row. Either may be missing, not both."""
 
     said: str | None
     row: HistoryRow | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Mark:
-    """Where the history stood before the order, by the server's clock, and whether the agent was long gone then."""
-
-    before: int
-    asked_at: datetime
-    gone: bool
-
-    def evidence(self, order: RunScriptRequest) -> Mapping[str, str]:
-        """Returns what the probe needs."""
-        return {
-            "history_before": str(self.before),
-            "asked_at": self.asked_at.isoformat(),
-            "gone": str(self.gone),
-            "script_id": order.script_id,
-            "timeout": str(order.timeout),
-        }
-
-    def candidates(self, history: History, script_id: str, username: str) -> list[HistoryRow]:
-        """Returns the rows that can be this run's."""
-        return [
-            row
-            for row in history.rows
-            if row.id > self.before and row.script_id == script_id and username in {"", row.username}
-        ]
-
-
-class ScriptRun:
+class _ScriptRun:
     """Carries out one order and finds out what came of it.
 
     Args:
@@ -82,19 +105,23 @@ class ScriptRun:
         order: What to run.
         mark: Made before, under the lock.
         deadline: The execution's.
+        gone: Whether the agent was long gone then.
     """
 
-    def __init__(self, client: TacticalClient, order: RunScriptRequest, mark: Mark, deadline: Deadline) -> None:
+    def __init__(
+        self, client: TacticalClient, order: RunScriptRequest, mark: Mark, deadline: Deadline, *, gone: bool
+    ) -> None:
         self._client = client
         self._order = order
         self._mark = mark
+        self._gone = gone
         self._deadline = deadline
         self._pace = client.pace
         self._end = Deadline.after(order.timeout + self._pace.grace)
         self._seen: int | None = None
         self._row: HistoryRow | None = None
 
-    async def carry_out(self, mode: Mode) -> Report:
+    async def carry_out(self, mode: _Mode) -> _Report:
         """Orders the run, once, and returns what came of it; raises ActionFailure as the table above says."""
         try:
             said = await self._client.run_script(self._order, wait=mode == "wait")
@@ -103,45 +130,40 @@ class ScriptRun:
                 raise
             return await self._recover(lost, mode)
         if mode == "forget":
-            return Report(said)
+            return _Report(said)
         if mode == "watch":
-            return Report(said, await self._awaited(OutcomeUnknown(self._silence(), vendor_message=said)))
+            return _Report(said, await self._awaited(OutcomeUnknown(self._silence(), vendor_message=said)))
         return await self._understood(said)
 
-    async def _understood(self, said: str) -> Report:
+    async def _understood(self, said: str) -> _Report:
         if said == TIMEOUT:
             unknown = OutcomeUnknown(self._silence(), vendor_status=200, vendor_message=said)
-            return Report(said, await self._awaited(unknown))
+            return _Report(said, await self._awaited(unknown))
         row = await self._filled(self._soon(), said)
         if row is None and said == NATS_DOWN:
             raise bus_down()
-        return Report(said, row or self._row)
+        return _Report(said, row or self._row)
 
-    async def _recover(self, lost: ActionFailure, mode: Mode) -> Report:
+    async def _recover(self, lost: ActionFailure, mode: _Mode) -> _Report:
         """The order may have arrived, its answer did not."""
         if mode == "forget":
             await self._filled(self._soon())
             if self._row is not None:
-                return Report(None, self._row)
+                return _Report(None, self._row)
         if lost.failure.vendor_status == 500:
             await self._filled(self._soon())
             if self._seen == 0:
-                raise ActionFailure(
-                    "VENDOR_ERROR",
-                    "Tactical RMM failed before it called the agent.",
-                    vendor_status=500,
-                    vendor_message=lost.failure.vendor_message,
-                )
-        return Report(None, await self._awaited(lost))
+                raise ActionFailure("VENDOR_ERROR", "Tactical RMM failed before it called the agent.", told=lost)
+        return _Report(None, await self._awaited(lost))
 
     async def _awaited(self, otherwise: ActionFailure) -> HistoryRow:
         """Returns the row once it is filled. Else raises AGENT_OFFLINE when that is certain, or `otherwise`."""
-        if self._mark.gone:
+        if self._gone:
             row = await self._filled(self._soon())
             if row is not None:
                 return row
-            if self._row is not None and await silent(self._client, self._order.agent_id):
-                raise agent_offline(otherwise.failure.vendor_status, otherwise.failure.vendor_message)
+            if self._row is not None and await self._client.silent(self._order.agent_id):
+                raise agent_offline(otherwise)
         row = await self._filled(self._end)
         if row is None:
             raise otherwise
@@ -155,11 +177,10 @@ class ScriptRun:
     async def _look(self, said: str | None) -> HistoryRow | None:
         """Reads the history and returns the row when it is filled. A failure to read says nothing about the run, so it
         is only another look without news."""
-        try:
-            history = await self._client.history(self._order.agent_id)
-        except ActionFailure:
+        history = await unless_failed(self._client.history(self._order.agent_id))
+        if history is None:
             return None
-        rows = self._mark.candidates(history, self._order.script_id, self._client.username)
+        rows = _candidates(history, self._order, self._mark, self._client)
         self._seen = len(rows)
         if self._row is not None:
             rows = [row for row in rows if row.id == self._row.id]
@@ -183,33 +204,8 @@ def _own(rows: list[HistoryRow], said: str | None) -> HistoryRow | None:
     return rows[0] if len(rows) == 1 else None
 
 
-def long_gone(agent: Device) -> bool:
-    """Says whether the server had not heard of the agent for minutes (4 unless set otherwise) when it told this."""
-    return agent.status in {"offline", "overdue"}
-
-
-async def silent(client: TacticalClient, agent_id: str) -> bool:
-    """Says whether the agent is proved not to answer now; False also when that cannot be found out."""
-    try:
-        return not await client.online(agent_id)
-    except ActionFailure:
-        return False
-
-
-def agent_offline(vendor_status: int = 0, vendor_message: str = "") -> ActionFailure:
-    """The agent does not answer and got nothing."""
-    return ActionFailure(
-        "AGENT_OFFLINE",
-        "The agent is offline; nothing was delivered to it.",
-        retryable=True,
-        category=FailureCategory.FAILURE_CATEGORY_UNAVAILABLE,
-        vendor_status=vendor_status,
-        vendor_message=vendor_message,
-    )
-
-
-def told(
-    agent_id: str, report: Report, *, waited: bool, client: TacticalClient, quiet: bool = False
+def _told(
+    agent_id: str, report: _Report, *, waited: bool, client: TacticalClient, quiet: bool = False
 ) -> RunScriptResponse:
     """Returns the output for a run that was ordered; with `quiet` without what the script printed.
 
@@ -254,40 +250,33 @@ def _stopped(printed: str, said: str) -> ActionFailure:
     )
 
 
-async def probe_script_run(request: RunScriptRequest, ctx: ProbeContext[TacticalClient]) -> RunScriptResponse | None:
-    """Looks for the run in the agent's history: a row newer than the one noted before, of that script, from the moment
-    of the order. Several such rows prove nothing, nor does a history that cannot be read."""
-    mark, client = _marked(ctx.evidence), ctx.client
-    if mark is None:
-        return None
-    try:
-        history = await client.history(request.agent_id)
-    except ActionFailure:
-        return None
-    rows = [row for row in mark.candidates(history, request.script_id, client.username) if _timely(row, mark)]
-    if len(rows) != 1:
-        return None
-    waited = request.wait_for_output
-    if rows[0].result is not None or not waited:
-        # The values of variables are not known any more, so they could not be masked in what the script printed.
-        quiet = bool(request.env_vars)
-        return told(request.agent_id, Report(None, rows[0]), waited=waited, client=client, quiet=quiet)
-    over = mark.asked_at + timedelta(seconds=int(ctx.evidence["timeout"]) + client.pace.grace)
-    if history.told_at > over and mark.gone and await silent(client, request.agent_id):
-        raise agent_offline()
-    return None
+def _candidates(history: History, order: RunScriptRequest, mark: Mark, client: TacticalClient) -> list[HistoryRow]:
+    """Returns the rows that can be this run's."""
+    own = [row for row in history.rows if row.id > mark.newest and row.script_id == order.script_id]
+    return [row for row in own if client.username in {"", row.username}]
 
 
-def _marked(evidence: Mapping[str, str]) -> Mark | None:
-    if "history_before" not in evidence:
-        return None
-    return Mark(
-        before=int(evidence["history_before"]),
-        asked_at=datetime.fromisoformat(evidence["asked_at"]),
-        gone=evidence["gone"] == str(True),
-    )
+def _refuse_templates(request: RunScriptRequest, client: TacticalClient) -> None:
+    for name, texts in (("args", request.args), ("env_vars", request.env_vars)):
+        for index, text in enumerate(texts):
+            if "{{" in text and not client.allow_templates:
+                raise ActionFailure(
+                    "TEMPLATE_REFUSED",
+                    "The text holds `{{`: Tactical RMM would expand it and may put stored secrets on the agent.",
+                    field=f"{name}[{index}]",
+                )
 
 
-def _timely(row: HistoryRow, mark: Mark) -> bool:
-    """Whether the row was made when the order was given, by the server's own clock on both sides."""
-    return row.time is not None and abs(row.time.astimezone(UTC) - mark.asked_at) <= _WINDOW
+def _refuse_platform(script: Script, agent: Device) -> None:
+    if script.supported_platforms and agent.platform and agent.platform not in script.supported_platforms:
+        raise ActionFailure(
+            "PLATFORM_NOT_SUPPORTED",
+            f"The script is for {', '.join(script.supported_platforms)}; the agent runs {agent.platform}.",
+            field="script_id",
+        )
+
+
+def _mode(request: RunScriptRequest, client: TacticalClient) -> _Mode:
+    if not request.wait_for_output:
+        return "forget"
+    return "wait" if request.timeout + 3 <= client.max_wait else "watch"

@@ -2,6 +2,7 @@
 
 from server.gen.patchbay.modules.teams.v1.teams_pb2 import TeamsConnection
 from server.modules.teams.bot import Bot
+from server.modules.teams.connection import instance_url
 from server.modules.teams.graph import Graph
 from server.sdk import ActionFailure, ConnectionScope
 
@@ -17,6 +18,8 @@ class TeamsClient:
         bot: The Bot Connector.
         graph: Microsoft Graph.
     """
+
+    instance_url = staticmethod(instance_url)
 
     def __init__(self, scope: ConnectionScope[TeamsConnection]) -> None:
         self.settings = scope.settings

@@ -10,13 +10,32 @@ from urllib.parse import quote
 
 from server.gen.patchbay.modules.teams.v1.teams_pb2 import TeamsConnection
 from server.modules.teams.connection import cloud_of, graph_tokens
-from server.sdk import Account, ActionFailure, ConnectionScope
-from server.sdk.http import HttpResponse
+from server.sdk import Account, ConnectionScope
+from server.sdk.meanings import Meaning, meanings
 from server.sdk.reading import an_object, objects, text
 
-_NOT_INSTALLED: Final = "is not authorized to generate custom text notifications"
-_NO_ROLE: Final = "API requires one of '"
-_AMBIGUOUS: Final = "Found multiple applications with the same"
+# Graph also lists the roles that a token has, so the name of a role says nothing by itself.
+_read_error: Final = meanings(
+    Meaning(
+        "APP_NOT_INSTALLED_FOR_USER",
+        "The Teams app is not installed for the person.",
+        status=403,
+        said="is not authorized to generate custom text notifications",
+    ),
+    Meaning(
+        "VENDOR_PERMISSION_DENIED",
+        "The app lacks the right to send notifications.",
+        status=403,
+        said="API requires one of '",
+        remedy="Grant the app `TeamsActivity.Send`, or `TeamsActivity.Send.User` in its manifest.",
+    ),
+    Meaning(
+        "AMBIGUOUS_TEAMS_APP",
+        "Several installed Teams apps share the app's registration.",
+        status=409,
+        said="Found multiple applications with the same",
+    ),
+)
 
 
 class Graph:
@@ -61,18 +80,3 @@ class Graph:
             return None
         chat = await self._tokens.send(self._http, "GET", f"{path}/{quote(installed, '')}/chat")
         return text(an_object(chat).get("id"))
-
-
-def _read_error(response: HttpResponse) -> ActionFailure | None:
-    """Reads what 403 and 409 mean for a notice. Graph also lists the roles that a token has, so the name of a role
-    says nothing by itself."""
-    said = response.text
-    if response.status == 403 and _NOT_INSTALLED in said:
-        return ActionFailure("APP_NOT_INSTALLED_FOR_USER", "The Teams app is not installed for the person.")
-    if response.status == 403 and _NO_ROLE in said:
-        remedy = "Grant the app `TeamsActivity.Send`, or `TeamsActivity.Send.User` in its manifest."
-        message = "The app lacks the right to send notifications."
-        return ActionFailure("VENDOR_PERMISSION_DENIED", message, remedy=remedy)
-    if response.status == 409 and _AMBIGUOUS in said:
-        return ActionFailure("AMBIGUOUS_TEAMS_APP", "Several installed Teams apps share the app's registration.")
-    return None

@@ -1,8 +1,8 @@
 """Webhook: events of the dispatch board, posted to an address of the tenant's."""
 
 from server.gen.patchbay.modules.webhook.v1 import webhook_pb2
-from server.modules.webhook.client import WebhookClient, instance_url
-from server.sdk import IntegrationModule, Registrar, rmm_connection
+from server.modules.webhook.client import WebhookClient
+from server.sdk import IntegrationModule, Registrar
 from server.sdk.events import ConsumerContext, Event
 
 
@@ -12,15 +12,7 @@ async def consume(event: Event, ctx: ConsumerContext[WebhookClient]) -> None:
     await ctx.client.post(event.id, event.type, event.at, {"sequence": event.sequence, **entry.to_json()})
 
 
-MODULE = IntegrationModule[webhook_pb2.WebhookConnection, WebhookClient](
-    contract=webhook_pb2.DESCRIPTOR.services_by_name["Webhook"],
-    availability=rmm_connection("webhook", "Webhook"),
-    connect=WebhookClient,
-    check=WebhookClient.check,
-    instance_url=instance_url,
-    handlers=(),
-    consume=consume,
-)
+MODULE = IntegrationModule.of(webhook_pb2.DESCRIPTOR, WebhookClient, consume=consume)
 
 
 def register(registrar: Registrar) -> None:

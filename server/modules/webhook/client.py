@@ -34,7 +34,13 @@ class WebhookClient:
         if settings.former_signing_secret:
             self._signers.append(_signer(settings.former_signing_secret, "former_signing_secret"))
         self._path = _path(settings.url)
-        self._http = scope.http.bind(base_url=instance_url(settings), read_error=_read_error)
+        self._http = scope.http.bind(base_url=self.instance_url(settings), read_error=_read_error)
+
+    @staticmethod
+    def instance_url(settings: WebhookConnection) -> str:
+        """Returns scheme, host and port of the receiver: the rest of its address may be secret."""
+        whole = instance_address(settings.url.partition("?")[0], field="settings.url")
+        return "/".join(whole.split("/")[:3])
 
     async def check(self) -> None:
         """Posts an event of type `patchbay.test`; raises ActionFailure unless the receiver takes it."""
@@ -67,12 +73,6 @@ class WebhookClient:
             if failure.failure.reason == "TLS_FAILED":
                 failure.failure.retryable = True  # certificates are renewed
             raise
-
-
-def instance_url(settings: WebhookConnection) -> str:
-    """Returns scheme, host and port of the receiver: the rest of its address may be secret."""
-    whole = instance_address(settings.url.partition("?")[0], field="settings.url")
-    return "/".join(whole.split("/")[:3])
 
 
 def _path(url: str) -> str:

@@ -7,8 +7,9 @@ import pytest
 from sandbox.client import SandboxControl
 from sandbox.serving import SandboxServer
 from server.gen.patchbay.modules.huntress.v1 import huntress_pb2 as pb
-from server.modules.huntress import MODULE, instance_url
+from server.modules.huntress import MODULE
 from server.modules.huntress.actions import find_incidents, get_account, get_agent, get_incident
+from server.modules.huntress.client import HuntressClient
 from server.sdk import ActionFailure, Effect
 from tests.modules.harness import Connected
 from tests.modules.huntress.conftest import Connect, asked, failing
@@ -136,8 +137,11 @@ async def test_the_vendor_repeating_the_credentials_tells_nothing(connected: Con
 
 def test_the_address_has_a_default_and_one_spelling() -> None:
     """Huntress has one address for everybody; a proxy's is normalized."""
-    assert instance_url(pb.HuntressConnection()) == "https://api.huntress.io"
-    assert instance_url(pb.HuntressConnection(instance_url="Proxy.example.com/")) == "https://proxy.example.com"
+    assert HuntressClient.instance_url(pb.HuntressConnection()) == "https://api.huntress.io"
+    assert (
+        HuntressClient.instance_url(pb.HuntressConnection(instance_url="Proxy.example.com/"))
+        == "https://proxy.example.com"
+    )
     with pytest.raises(ActionFailure) as caught:
-        instance_url(pb.HuntressConnection(instance_url="ftp://proxy.example.com"))
+        HuntressClient.instance_url(pb.HuntressConnection(instance_url="ftp://proxy.example.com"))
     assert caught.value.failure.field == "settings.instance_url"

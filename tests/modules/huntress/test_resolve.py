@@ -8,7 +8,7 @@ from sandbox.client import SandboxControl
 from sandbox.serving import SandboxServer
 from server.gen.patchbay.modules.huntress.v1 import huntress_pb2 as pb
 from server.gen.patchbay.v1.failure_pb2 import FAILURE_CATEGORY_CONFLICT, FAILURE_CATEGORY_PERMISSION
-from server.modules.huntress.actions import probe_resolution, resolve_incident
+from server.modules.huntress.actions import probe_resolve_incident, resolve_incident
 from server.sdk import Effect
 from tests.modules.harness import Connected
 from tests.modules.huntress.conftest import Connect, asked, failing
@@ -143,7 +143,7 @@ async def test_a_lost_answer_is_unknown_and_proved_by_the_report(
     failure = await failing(connected, resolve_incident, ask())
     assert (failure.reason, failure.effect) == ("OUTCOME_UNKNOWN", Effect.EFFECT_UNKNOWN)
     assert (len(asked(vendor)), resolved(vendor)) == (1, done)
-    found = await connected.probe(probe_resolution, ask(), {})
+    found = await connected.probe(probe_resolve_incident, ask(), {})
     assert (found is not None) == bool(done)
     if found is not None:
         assert (found.resolved, found.status, found.HasField("already_resolved")) == (True, "closed", False)
@@ -153,4 +153,4 @@ async def test_a_lost_answer_is_unknown_and_proved_by_the_report(
 @pytest.mark.parametrize("id", [OPEN, DISMISSED])
 async def test_a_report_that_is_not_closed_proves_nothing(connected: Connected, id: str) -> None:
     """The request may still be on its way, or somebody may have been faster."""
-    assert await connected.probe(probe_resolution, ask(id), {}) is None
+    assert await connected.probe(probe_resolve_incident, ask(id), {}) is None

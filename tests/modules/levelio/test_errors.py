@@ -25,7 +25,7 @@ from server.modules.levelio.actions import (
     run_status,
     trigger_automation,
 )
-from server.modules.levelio.client import instance_url
+from server.modules.levelio.client import LevelClient
 from server.sdk import ActionFailure, Effect
 from tests.modules.harness import Connected
 from tests.modules.levelio.asking import asked, failing
@@ -137,7 +137,7 @@ async def test_a_key_that_is_not_accepted_says_so(connect: Connect) -> None:
 )
 def test_the_address_is_levels_unless_another_is_given(given: str, expected: str) -> None:
     """One fixed host for all customers; proxies and simulators name their own."""
-    assert instance_url(LevelIoConnection(instance_url=given)) == expected
+    assert LevelClient.instance_url(LevelIoConnection(instance_url=given)) == expected
 
 
 async def test_making_a_client_sends_nothing(connect: Connect, vendor: SandboxControl) -> None:

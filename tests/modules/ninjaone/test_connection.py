@@ -14,8 +14,9 @@ from server.gen.patchbay.modules.ninjaone.v1.ninjaone_pb2 import (
     RebootDeviceRequest,
 )
 from server.modules.ninjaone import MODULE
-from server.modules.ninjaone.actions import find_devices, reboot_device, run_script
+from server.modules.ninjaone.actions import find_devices, reboot_device
 from server.modules.ninjaone.connection import app_of, instance_url, sign_in
+from server.modules.ninjaone.runs import run_script
 from server.sdk import ActionFailure, Effect, SignIn
 from tests.modules.harness import Connected
 from tests.modules.ninjaone.asking import asked, failing, run, token_requests

@@ -7,8 +7,7 @@ import pytest
 
 from sandbox.client import SandboxControl
 from server.gen.patchbay.modules.ninjaone.v1.ninjaone_pb2 import RunScriptRequest, RunScriptResponse
-from server.modules.ninjaone.actions import run_script
-from server.modules.ninjaone.runs import probe_script_run
+from server.modules.ninjaone.runs import probe_run_script, run_script
 from server.sdk import ActionFailure
 from tests.modules.harness import Connected
 from tests.modules.ninjaone.asking import failing, run
@@ -27,7 +26,7 @@ async def lost(connected: Connected, vendor: SandboxControl, request: RunScriptR
 
 async def probed(connected: Connected, request: RunScriptRequest, evidence: dict[str, str]) -> RunScriptResponse | None:
     """Probes."""
-    return await connected.probe(probe_script_run, request, evidence)
+    return await connected.probe(probe_run_script, request, evidence)
 
 
 def line(**more: Any) -> dict[str, Any]:

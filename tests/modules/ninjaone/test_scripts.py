@@ -9,7 +9,8 @@ from google.protobuf.json_format import MessageToDict
 from sandbox.client import SandboxControl
 from sandbox.serving import SandboxServer
 from server.gen.patchbay.modules.ninjaone.v1.ninjaone_pb2 import RunScriptRequest, ScriptingOptionsRequest
-from server.modules.ninjaone.actions import run_script, scripting_options
+from server.modules.ninjaone.actions import scripting_options
+from server.modules.ninjaone.runs import run_script
 from server.sdk import Effect
 from tests.modules.harness import Connected
 from tests.modules.ninjaone.asking import asked, bodies, failing, run, token_requests

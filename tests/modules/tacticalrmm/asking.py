@@ -13,7 +13,7 @@ from sandbox.client import SandboxControl
 from sandbox.serving import SandboxServer
 from server.gen.patchbay.modules.tacticalrmm.v1.tacticalrmm_pb2 import RunScriptRequest
 from server.gen.patchbay.v1.failure_pb2 import Failure
-from server.modules.tacticalrmm.actions import run_script
+from server.modules.tacticalrmm.runs import run_script
 from server.sdk import ActionFailure
 from tests.modules.harness import Connected
 from tests.modules.tacticalrmm.world import CLEANUP, OBEDIENT, ONLINE, OTHER_KEY

@@ -7,7 +7,7 @@ from sandbox.tacticalrmm import create_app, demo_connection, load_seed
 from server.conformance.bench import Bench
 from server.gen.patchbay.modules.tacticalrmm.v1.tacticalrmm_pb2 import TacticalRmmConnection
 from server.modules.tacticalrmm import MODULE
-from server.modules.tacticalrmm.client import TacticalClient, connect
+from server.modules.tacticalrmm.client import TacticalClient
 from server.modules.tacticalrmm.connection import Pace
 from server.sdk import ConnectionScope, Registrar
 
@@ -15,7 +15,7 @@ QUICK = Pace(settle=0.4, grace=0.0, first=0.02, longest=0.1)
 
 
 def _connect(scope: ConnectionScope[TacticalRmmConnection]) -> TacticalClient:
-    client = connect(scope)
+    client = TacticalClient(scope)
     client.pace = QUICK
     return client
 

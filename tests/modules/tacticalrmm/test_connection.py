@@ -16,8 +16,9 @@ from server.gen.patchbay.modules.tacticalrmm.v1.tacticalrmm_pb2 import (
     TacticalRmmConnection,
 )
 from server.modules.tacticalrmm import MODULE
-from server.modules.tacticalrmm.actions import list_scripts, reboot_agent, run_script
+from server.modules.tacticalrmm.actions import list_scripts, reboot_agent
 from server.modules.tacticalrmm.connection import instance_url
+from server.modules.tacticalrmm.runs import run_script
 from server.sdk import ActionFailure, Deadline, Effect
 from server.sdk.scope import CallScope, entered
 from tests.modules.harness import Connected

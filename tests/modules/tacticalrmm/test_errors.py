@@ -12,7 +12,8 @@ from server.gen.patchbay.modules.tacticalrmm.v1.tacticalrmm_pb2 import (
     RebootAgentRequest,
     RunScriptRequest,
 )
-from server.modules.tacticalrmm.actions import get_agent, list_scripts, reboot_agent, run_script
+from server.modules.tacticalrmm.actions import get_agent, list_scripts, reboot_agent
+from server.modules.tacticalrmm.runs import run_script
 from server.sdk import Effect
 from tests.modules.harness import Connected
 from tests.modules.tacticalrmm.asking import failing

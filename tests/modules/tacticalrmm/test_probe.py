@@ -8,8 +8,7 @@ import pytest
 from sandbox.client import SandboxControl
 from sandbox.serving import SandboxServer
 from server.gen.patchbay.modules.tacticalrmm.v1.tacticalrmm_pb2 import RunScriptRequest
-from server.modules.tacticalrmm.actions import run_script
-from server.modules.tacticalrmm.runs import probe_script_run
+from server.modules.tacticalrmm.runs import probe_run_script, run_script
 from server.sdk import ActionFailure, Effect
 from tests.modules.harness import Connected
 from tests.modules.tacticalrmm.asking import ask, posts, somebody_runs
@@ -43,7 +42,7 @@ def older(evidence: dict[str, str], seconds: float) -> dict[str, str]:
 async def test_a_filled_row_is_the_output(connected: Connected) -> None:
     """The probe returns what the lost run would have returned."""
     evidence = await lost(connected, ask())
-    answer = await connected.probe(probe_script_run, ask(), evidence)
+    answer = await connected.probe(probe_run_script, ask(), evidence)
     assert answer is not None
     assert (answer.exit_code, answer.stdout, answer.stderr) == (3, "freed 5 MB\r\n", "locked file\r\n")
     assert (answer.run_requested, answer.history_id) == (True, "1")
@@ -52,7 +51,7 @@ async def test_a_filled_row_is_the_output(connected: Connected) -> None:
 async def test_a_probe_sends_no_order(connected: Connected, vendor: SandboxControl) -> None:
     """It only reads."""
     evidence = await lost(connected, ask())
-    await connected.probe(probe_script_run, ask(), evidence)
+    await connected.probe(probe_run_script, ask(), evidence)
     assert len(posts(vendor, "")) == 1
 
 
@@ -60,7 +59,7 @@ async def test_a_row_that_shows_a_stopped_script_is_a_failure_with_effect(connec
     """Exit code 98 with the agent's words is proof of SCRIPT_TIMED_OUT."""
     evidence = await lost(connected, ask(ONLINE, ENDLESS, timeout=1))
     with pytest.raises(ActionFailure) as caught:
-        await connected.probe(probe_script_run, ask(ONLINE, ENDLESS, timeout=1), evidence)
+        await connected.probe(probe_run_script, ask(ONLINE, ENDLESS, timeout=1), evidence)
     failure = caught.value.failure
     assert (failure.reason, failure.effect) == ("SCRIPT_TIMED_OUT", Effect.EFFECT_APPLIED)
 
@@ -70,7 +69,7 @@ async def test_an_agent_that_was_gone_and_is_gone_never_got_it(connected: Connec
     evidence = await lost(connected, ask(OFFLINE, OBEDIENT, timeout=1))
     assert evidence["gone"] == "True"
     with pytest.raises(ActionFailure) as caught:
-        await connected.probe(probe_script_run, ask(OFFLINE, OBEDIENT, timeout=1), older(evidence, 10))
+        await connected.probe(probe_run_script, ask(OFFLINE, OBEDIENT, timeout=1), older(evidence, 10))
     failure = caught.value.failure
     assert (failure.reason, failure.effect, failure.retryable) == ("AGENT_OFFLINE", Effect.EFFECT_NONE, True)
 
@@ -79,7 +78,7 @@ async def test_before_its_time_is_over_an_empty_row_proves_nothing(connected: Co
     """The row may still be filled."""
     evidence = await lost(connected, ask(OFFLINE, OBEDIENT, timeout=1))
     assert (
-        await connected.probe(probe_script_run, ask(OFFLINE, OBEDIENT, timeout=1), {**evidence, "timeout": "3600"})
+        await connected.probe(probe_run_script, ask(OFFLINE, OBEDIENT, timeout=1), {**evidence, "timeout": "3600"})
         is None
     )
 
@@ -88,7 +87,7 @@ async def test_an_agent_that_came_back_proves_nothing(connected: Connected, vend
     """It answers now, so it may have answered then."""
     evidence = await lost(connected, ask(OFFLINE, OBEDIENT, timeout=1))
     vendor.patch_state(agents={OFFLINE: {"state": "online"}})
-    assert await connected.probe(probe_script_run, ask(OFFLINE, OBEDIENT, timeout=1), older(evidence, 10)) is None
+    assert await connected.probe(probe_run_script, ask(OFFLINE, OBEDIENT, timeout=1), older(evidence, 10)) is None
 
 
 async def test_an_agent_that_was_there_at_the_order_proves_nothing_by_being_gone(
@@ -98,21 +97,21 @@ async def test_an_agent_that_was_there_at_the_order_proves_nothing_by_being_gone
     vendor.patch_state(agents={ONLINE: {"kills_at_limit": False}})
     evidence = await lost(connected, ask(ONLINE, ENDLESS, timeout=1))
     vendor.patch_state(agents={ONLINE: {"state": "offline"}})
-    assert await connected.probe(probe_script_run, ask(ONLINE, ENDLESS, timeout=1), older(evidence, 10)) is None
+    assert await connected.probe(probe_run_script, ask(ONLINE, ENDLESS, timeout=1), older(evidence, 10)) is None
 
 
 async def test_no_row_proves_nothing(connected: Connected, vendor: SandboxControl) -> None:
     """The order may never have arrived, or still be on its way."""
     vendor.add_fault("reset_before", path_regex="/runscript/$")
     evidence = await lost(connected, ask(timeout=1))
-    assert await connected.probe(probe_script_run, ask(), older(evidence, 10)) is None
+    assert await connected.probe(probe_run_script, ask(), older(evidence, 10)) is None
 
 
 async def test_two_rows_prove_nothing(connected: Connected, server: SandboxServer) -> None:
     """One of them is somebody else's."""
     evidence = await lost(connected, ask(ONLINE, OBEDIENT))
     somebody_runs(server, ["stdout=theirs"])
-    assert await connected.probe(probe_script_run, ask(ONLINE, OBEDIENT), evidence) is None
+    assert await connected.probe(probe_run_script, ask(ONLINE, OBEDIENT), evidence) is None
 
 
 async def test_a_known_user_name_leaves_out_other_peoples_rows(connect: Connect, server: SandboxServer) -> None:
@@ -120,7 +119,7 @@ async def test_a_known_user_name_leaves_out_other_peoples_rows(connect: Connect,
     connected = connect(by_password(server.url))
     evidence = await lost(connected, ask(ONLINE, OBEDIENT, "stdout=ours"))
     somebody_runs(server, ["stdout=theirs"])
-    answer = await connected.probe(probe_script_run, ask(ONLINE, OBEDIENT), evidence)
+    answer = await connected.probe(probe_run_script, ask(ONLINE, OBEDIENT), evidence)
     assert answer is not None
     assert answer.output == "ours"
 
@@ -133,32 +132,32 @@ async def test_rows_from_before_and_of_other_scripts_prove_nothing(
     vendor.add_fault("reset_before", path_regex="/runscript/$")
     evidence = await lost(connected, ask(timeout=1))
     await connected.run(run_script, ask(ONLINE, OBEDIENT))
-    assert await connected.probe(probe_script_run, ask(), evidence) is None
+    assert await connected.probe(probe_run_script, ask(), evidence) is None
 
 
 async def test_a_row_from_much_later_is_another_run(connected: Connected) -> None:
     """A row that was not made when the order was given belongs to somebody else."""
     evidence = await lost(connected, ask())
-    assert await connected.probe(probe_script_run, ask(), older(evidence, 120)) is None
+    assert await connected.probe(probe_run_script, ask(), older(evidence, 120)) is None
 
 
 async def test_a_history_that_cannot_be_read_proves_nothing(connected: Connected, vendor: SandboxControl) -> None:
     """A failing read is not taken for proof that nothing happened."""
     evidence = await lost(connected, ask())
     vendor.add_fault("status", path_regex="/history/$", times=0, status=500, body="<h1>Oh</h1>")
-    assert await connected.probe(probe_script_run, ask(), evidence) is None
+    assert await connected.probe(probe_run_script, ask(), evidence) is None
 
 
 async def test_without_evidence_nothing_is_asked(connected: Connected, vendor: SandboxControl) -> None:
     """A record that never reached its send mark has nothing to compare with."""
-    assert await connected.probe(probe_script_run, ask(), {}) is None
+    assert await connected.probe(probe_run_script, ask(), {}) is None
     assert vendor.requests() == []
 
 
 async def test_a_row_is_enough_for_a_run_that_is_not_waited_for(connected: Connected) -> None:
     """It proves that the order was taken, which is all that was asked."""
     request = ask(ONLINE, ENDLESS, wait_for_output=False)
-    answer = await connected.probe(probe_script_run, request, await lost(connected, request))
+    answer = await connected.probe(probe_run_script, request, await lost(connected, request))
     assert answer is not None
     assert (answer.run_requested, answer.history_id) == (True, "1")
     assert not answer.HasField("output")
@@ -167,7 +166,7 @@ async def test_a_row_is_enough_for_a_run_that_is_not_waited_for(connected: Conne
 async def test_output_of_a_run_with_variables_is_left_out(connected: Connected, vendor: SandboxControl) -> None:
     """Their values are masked in the record, so they could not be found in what the script printed."""
     evidence = await lost(connected, ask(LINUX, REPORT, env_vars=["TOKEN=hunter2hunter2"]))
-    answer = await connected.probe(probe_script_run, ask(LINUX, REPORT, env_vars=["***"]), evidence)
+    answer = await connected.probe(probe_run_script, ask(LINUX, REPORT, env_vars=["***"]), evidence)
     assert answer is not None
     assert answer.exit_code == 0
     assert {field.name for field, _ in answer.ListFields()}.isdisjoint({"output", "stdout", "stderr"})

@@ -8,8 +8,8 @@ import pytest
 
 from sandbox.client import SandboxControl
 from sandbox.serving import SandboxServer
-from server.modules.tacticalrmm.actions import run_script
 from server.modules.tacticalrmm.connection import Pace
+from server.modules.tacticalrmm.runs import run_script
 from server.sdk import Effect
 from tests.modules.harness import Connected
 from tests.modules.tacticalrmm.asking import ask, failing, posts, ran, somebody_runs, until

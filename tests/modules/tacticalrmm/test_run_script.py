@@ -8,7 +8,7 @@ import pytest
 from sandbox.client import SandboxControl
 from sandbox.serving import SandboxServer
 from server.gen.patchbay.modules.tacticalrmm.v1.tacticalrmm_pb2 import RunScriptRequest, RunScriptResponse
-from server.modules.tacticalrmm.actions import run_script
+from server.modules.tacticalrmm.runs import run_script
 from server.sdk import Effect
 from tests.modules.harness import Connected
 from tests.modules.tacticalrmm.asking import ask, body, failing, posts, ran, somebody_runs, until
@@ -139,7 +139,7 @@ async def test_evidence_for_the_probe_is_recorded_before_the_order(
     await connected.run(run_script, ask())
     await connected.run(run_script, ask())
     evidence = connected.told.evidence
-    assert (evidence["history_before"], evidence["script_id"], evidence["timeout"]) == ("1", CLEANUP, "5")
+    assert (evidence["newest"], evidence["script_id"], evidence["timeout"]) == ("1", CLEANUP, "5")
     assert evidence["gone"] == "False"
     assert evidence["asked_at"].endswith("+00:00")
 

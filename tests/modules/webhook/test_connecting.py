@@ -11,7 +11,7 @@ from sandbox.client import SandboxControl
 from sandbox.webhook import demo_connection
 from server.gen.patchbay.modules.webhook.v1.webhook_pb2 import WebhookConnection
 from server.gen.patchbay.v1 import connections_pb2, identity_pb2
-from server.modules.webhook.client import WebhookClient, instance_url
+from server.modules.webhook.client import WebhookClient
 from server.sdk import ActionFailure, ConnectionScope
 from server.sdk.http import EgressGrant, HttpPool
 from tests.outbox.receiver import receiver_url
@@ -115,7 +115,7 @@ async def test_secrets_of_every_allowed_size_are_taken(http: HttpPool, size: int
 )
 def test_only_the_origin_of_an_address_is_shown(url: str, origin: str) -> None:
     """Path and query may hold a token."""
-    assert instance_url(WebhookConnection(url=url)) == origin
+    assert WebhookClient.instance_url(WebhookConnection(url=url)) == origin
 
 
 async def test_a_change_of_secrets_is_signed_by_both(served: Served, receiver_url: str) -> None:

@@ -21,12 +21,13 @@ from server.edge.http import HttpDoor
 from server.edge.identity import IdentityServicer
 from server.edge.rpc import Audit, CallInfo, Gatekeeper, Parts
 from server.edge.server import Door
+from server.edge.tls import PortTls
 from server.gen.patchbay.v1 import catalog_pb2, connections_pb2, directory_pb2, dispatch_pb2, executor_pb2, identity_pb2
 from server.store.audit import AuditEntry, AuditLog
 
 
-def door(house: House) -> Door:
-    """Returns the gRPC port that serves a house."""
+def door(house: House, tls: PortTls | None) -> Door:
+    """Returns the gRPC port that serves a house; without `tls` it speaks plain HTTP/2."""
     gate = Gatekeeper(house.authenticator, _auditor(house.audit))
     settings = house.settings
     return Door(
@@ -37,6 +38,7 @@ def door(house: House) -> Door:
         largest=max(settings.max_input_bytes, settings.max_output_bytes),
         with_reflection=settings.reflection,
         shared_port=settings.workers > 1,
+        tls=tls,
     )
 
 

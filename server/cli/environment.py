@@ -89,18 +89,21 @@ class Environment:
     def _tls(self) -> TLS | bool | None:
         if self.given.plaintext:
             return False
-        files = {
-            "ca": self.given.ca_file or os.environ.get("PATCHBAY_CA_FILE"),
-            "certificate": self.given.client_cert or os.environ.get("PATCHBAY_CLIENT_CERT_FILE"),
-            "private_key": self.given.client_key or os.environ.get("PATCHBAY_CLIENT_KEY_FILE"),
-        }
-        given = {part: Path(file) for part, file in files.items() if file}
+        named = (
+            self.given.ca_file or os.environ.get("PATCHBAY_CA_FILE"),
+            self.given.client_cert or os.environ.get("PATCHBAY_CLIENT_CERT_FILE"),
+            self.given.client_key or os.environ.get("PATCHBAY_CLIENT_KEY_FILE"),
+        )
+        if not any(named):
+            return None
         try:
-            return TLS(**{part: file.read_bytes() for part, file in given.items()}) if given else None
+            ca, certificate, key = (Path(file).read_bytes() if file else None for file in named)
+            return TLS(ca=ca, certificate=certificate, private_key=key)
         except OSError as error:
             raise Problem(f"{error.filename} cannot be read: {error.strerror}") from None
         except ValueError as error:
-            raise Problem(f"TLS cannot be used: {error}; given were {', '.join(map(str, given.values()))}") from None
+            files = ", ".join(str(file) for file in named if file)
+            raise Problem(f"TLS cannot be used: {error}; given: {files}") from None
 
     def close(self) -> None:
         """Closes the client."""

@@ -182,7 +182,8 @@ class Dispatcher:
         assert module is not None  # noqa: S101 - the registry names consumers by their providers
         async with asyncio.timeout(deadline.remaining()):
             connection = await self._connection(delivery, module)
-            scope = CallScope(deadline, Masker(connection.secrets), budget=self._gate(delivery, module))
+            gate = self._gate(delivery, module)
+            scope = CallScope(deadline, Masker(connection.secrets), attempts=1, budget=gate)
             context = self._context(delivery, connection, deadline)
             assert module.module.consume is not None  # noqa: S101 - as above
             try:

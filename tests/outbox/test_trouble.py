@@ -47,6 +47,16 @@ async def test_what_may_be_put_right_is_tried_again(desk: Desk, fault: dict[str,
     assert len({one["path"] for one in desk.receiver.requests()}) == 1
 
 
+@pytest.mark.parametrize("status", [408, 429, 502, 503, 504])
+async def test_a_try_is_one_request(desk: Desk, status: int) -> None:
+    """Only the outbox tries again: what the HTTP client would repeat elsewhere counts as a try, with its pause."""
+    desk.receiver.add_fault("status", status=status, times=3)
+    entry = await desk.book()
+    await desk.settled(entry)
+    ((delivery,), requests) = await desk.sync(entry), desk.receiver.requests()
+    assert (delivery.state, delivery.attempts, len(requests)) == ("delivered", 4, 4)
+
+
 async def test_an_event_keeps_its_id_over_tries(desk: Desk) -> None:
     """A receiver that took an event and could not say so is told the same id again."""
     desk.receiver.add_fault("reset_after", times=1)

@@ -16,7 +16,7 @@ from server.edge.direct import DirectHandlers
 from server.edge.directory import DirectoryServicer
 from server.edge.dispatch import OutboxServicer
 from server.edge.executor import ActionExecutorServicer
-from server.edge.feeds import FeedFiles, FeedsServicer
+from server.edge.feeds import FeedFiles, FeedReport, FeedsServicer
 from server.edge.http import HttpDoor
 from server.edge.identity import IdentityServicer
 from server.edge.rpc import Audit, CallInfo, Gatekeeper, Parts
@@ -73,7 +73,7 @@ def http_doors(house: House) -> dict[str, HttpDoor]:
     if settings.bot_listen:
         wanted.setdefault(settings.bot_listen, []).append(_bot_endpoint(house).route)
     if settings.http_listen:
-        wanted.setdefault(settings.http_listen, []).append(FeedFiles(house.feeds).route)
+        wanted.setdefault(settings.http_listen, []).append(_feed_files(house).route)
     shared = settings.workers > 1
     return {listen: HttpDoor(routes, shared_port=shared) for listen, routes in wanted.items()}
 
@@ -94,6 +94,24 @@ def _bot_endpoint(house: House) -> BotEndpoint:
             )
 
     return BotEndpoint(house.bot_inbound, audit)
+
+
+def _feed_files(house: House) -> FeedFiles:
+    async def audit(report: FeedReport) -> None:
+        await house.audit.add(
+            AuditEntry(
+                caller=f"feed:{report.feed.id}",
+                operation="feeds/read",
+                outcome="REFUSED" if report.reason else "OK",
+                reason=report.reason,
+                tenant=report.feed.tenant,
+                actor=report.feed.user_id,
+                peer=report.peer,
+                at=datetime.now(UTC),
+            )
+        )
+
+    return FeedFiles(house.feeds, audit)
 
 
 def _auditor(log: AuditLog) -> Audit:

@@ -76,6 +76,8 @@ def entry_from_json(data: Any, sequence: int) -> Entry:
     for name, kind in _TOLD.items():
         if not isinstance(data.get(name), kind):
             raise EntryUnreadable(f"`{name}` is missing or of another type")
+    if not all(isinstance(one, str) for one in data["assigned_user_ids"]):
+        raise EntryUnreadable("`assigned_user_ids` holds something else than ids")
     return Entry(
         id=data["entry_id"],
         title=data["title"],
@@ -89,7 +91,7 @@ def entry_from_json(data: Any, sequence: int) -> Entry:
         recurrence=_recurrence(data["entry_id"], data.get("recurrence_pattern")),
         original_id=data.get("original_entry_id"),
         is_private=data["is_private"],
-        timezone=data.get("timezone"),
+        timezone=known_zone(data.get("timezone")),
         sequence=sequence,
     )
 

@@ -1,5 +1,7 @@
 """`patchbay serve` with TLS, as an operator runs it: options, several workers, the command line as its client."""
 
+import os
+import shutil
 import subprocess
 from pathlib import Path
 
@@ -14,6 +16,7 @@ pytestmark = pytest.mark.anyio
 
 OURS, THEIRS = Authority("ours"), Authority("theirs")
 NOWHERE = "203.0.113.1"  # an address for documents (RFC 5737): no machine has it
+GRPCURL = os.environ.get("GRPCURL") or shutil.which("grpcurl") or ""
 CONNECTIONS = 16  # so many that each of two workers gets some
 
 
@@ -67,6 +70,23 @@ def test_the_command_line_is_told_authority_and_certificate(folder: Path) -> Non
             done = subprocess.run(command, cwd=ROOT, env=settings, capture_output=True, text=True, check=False)
             assert done.returncode == code, done.stderr
             assert (done.stdout == "[]\n") is (code == 0)
+
+
+@pytest.mark.skipif(not GRPCURL, reason="there is no grpcurl, neither in GRPCURL nor on the path")
+def test_grpcurl_gets_in(folder: Path) -> None:
+    """The real grpcurl is answered with authority and certificate, and gets no connection without the latter."""
+    certificate, key = written(folder, OURS.issue())
+    shown = written(folder, OURS.issue(), "client")
+    authority = folder / "authority.pem"
+    authority.write_bytes(OURS.certificate)
+    options = ["--tls-cert", certificate, "--tls-key", key, "--tls-client-ca", str(authority)]
+    with service(folder, *options) as running:
+        running.serving()
+        call = [GRPCURL, "-max-time", "10", "-cacert", str(authority)]
+        for more, answered in ((["-cert", shown[0], "-key", shown[1]], True), ([], False)):
+            command = [*call, *more, running.target, "grpc.health.v1.Health/Check"]
+            done = subprocess.run(command, capture_output=True, text=True, check=False)
+            assert ("SERVING" in done.stdout) is answered
 
 
 @pytest.mark.parametrize("workers", [1, 2])

@@ -125,10 +125,11 @@ async def test_a_hanging_receiver_delays_nobody_else(house: Served, desk: Desk, 
         ("'[]'", "it is no object"),
         ("data - 'title'", "`title` is missing or of another type"),
         ("jsonb_set(data, '{assigned_user_ids}', '7')", "`assigned_user_ids` is missing or of another type"),
+        ("jsonb_set(data, '{assigned_user_ids}', '[7]')", "`assigned_user_ids` holds something else than ids"),
         ("jsonb_set(data, '{scheduled_start}', '\"soon\"')", "`scheduled_start` is no time with an offset"),
         ("jsonb_set(data, '{scheduled_end}', '\"2027-03-01T09:00\"')", "`scheduled_end` is no time with an offset"),
     ],
-    ids=["no object", "field missing", "field of another type", "no time", "time without offset"],
+    ids=["no object", "field missing", "field of another type", "no ids", "no time", "time without offset"],
 )
 async def test_an_event_that_cannot_be_read_stops_no_others(desk: Desk, change: str, why: str) -> None:
     """It is a dead letter that says why; what was taken with it arrives, later events of its entry in their order."""

@@ -13,11 +13,13 @@ import uvloop
 
 from server import logs
 from server.composition import House, Register, all_modules, build, master_keys
+from server.core.addresses import is_loopback_target
 from server.core.administration import ensure_bootstrap_key
 from server.core.outbox import NOTIFY_CHANNEL as OUTBOX_CHANNEL
 from server.core.vault import RotatableSecrets, Rotation, rotate_secrets
 from server.edge.http import HttpDoor
 from server.edge.server import Door
+from server.edge.tls import PortTls, TlsFiles
 from server.services import door, http_doors
 from server.settings import Settings
 from server.store.credentials import CredentialRows, SystemSecretRows, TokenSecrets
@@ -73,6 +75,7 @@ class ServerHandle:
 
 async def start_server(settings: Settings, register: Register = all_modules) -> ServerHandle:
     """Starts a server: database, migrations, services, upkeep. Returns when it answers."""
+    tls = _tls(settings)
     async with AsyncExitStack() as undo:
         postgres, dsn = await _database(settings)
         if postgres is not None:
@@ -84,7 +87,7 @@ async def start_server(settings: Settings, register: Register = all_modules) -> 
         await house.upkeep.renew()
         _listen(house)
         await house.listener.start()
-        opened = door(house)
+        opened = door(house, tls)
         http = http_doors(house)
         opened_at: dict[str | None, str] = {}
         for listen, port in http.items():
@@ -111,6 +114,9 @@ async def running_server(settings: Settings, register: Register = all_modules) -
 
 def serve(settings: Settings) -> int:
     """Serves until SIGTERM or SIGINT; returns the exit code."""
+    logs.configure(settings.log_level, settings.log_format)
+    if settings.tls_cert_file is None and not is_loopback_target(settings.listen):
+        _log.warning("no TLS beyond this machine", listen=settings.listen, remedy="set TLS_CERT_FILE and TLS_KEY_FILE")
     if settings.workers > 1:
         return supervise(settings, serve_here)
     return serve_here(settings)
@@ -152,6 +158,15 @@ async def _serve(settings: Settings) -> int:
     await handle.stop()
     _log.info("stopped")
     return 0
+
+
+def _tls(settings: Settings) -> PortTls | None:
+    if settings.tls_cert_file is None or settings.tls_key_file is None:
+        return None
+    files = TlsFiles(
+        certificate=settings.tls_cert_file, key=settings.tls_key_file, client_ca=settings.tls_client_ca_file
+    )
+    return PortTls(files)
 
 
 async def _database(settings: Settings) -> tuple[EmbeddedPostgres | None, str]:

@@ -16,17 +16,18 @@ from server.edge.direct import DirectHandlers
 from server.edge.directory import DirectoryServicer
 from server.edge.dispatch import OutboxServicer
 from server.edge.executor import ActionExecutorServicer
-from server.edge.feeds import FeedFiles, FeedsServicer
+from server.edge.feeds import FeedFiles, FeedReport, FeedsServicer
 from server.edge.http import HttpDoor
 from server.edge.identity import IdentityServicer
 from server.edge.rpc import Audit, CallInfo, Gatekeeper, Parts
 from server.edge.server import Door
+from server.edge.tls import PortTls
 from server.gen.patchbay.v1 import catalog_pb2, connections_pb2, directory_pb2, dispatch_pb2, executor_pb2, identity_pb2
 from server.store.audit import AuditEntry, AuditLog
 
 
-def door(house: House) -> Door:
-    """Returns the gRPC port that serves a house."""
+def door(house: House, tls: PortTls | None) -> Door:
+    """Returns the gRPC port that serves a house; without `tls` it speaks plain HTTP/2."""
     gate = Gatekeeper(house.authenticator, _auditor(house.audit))
     settings = house.settings
     return Door(
@@ -37,6 +38,7 @@ def door(house: House) -> Door:
         largest=max(settings.max_input_bytes, settings.max_output_bytes),
         with_reflection=settings.reflection,
         shared_port=settings.workers > 1,
+        tls=tls,
     )
 
 
@@ -71,7 +73,7 @@ def http_doors(house: House) -> dict[str, HttpDoor]:
     if settings.bot_listen:
         wanted.setdefault(settings.bot_listen, []).append(_bot_endpoint(house).route)
     if settings.http_listen:
-        wanted.setdefault(settings.http_listen, []).append(FeedFiles(house.feeds).route)
+        wanted.setdefault(settings.http_listen, []).append(_feed_files(house).route)
     shared = settings.workers > 1
     return {listen: HttpDoor(routes, shared_port=shared) for listen, routes in wanted.items()}
 
@@ -92,6 +94,24 @@ def _bot_endpoint(house: House) -> BotEndpoint:
             )
 
     return BotEndpoint(house.bot_inbound, audit)
+
+
+def _feed_files(house: House) -> FeedFiles:
+    async def audit(report: FeedReport) -> None:
+        await house.audit.add(
+            AuditEntry(
+                caller=f"feed:{report.feed.id}",
+                operation="feeds/read",
+                outcome="REFUSED" if report.reason else "OK",
+                reason=report.reason,
+                tenant=report.feed.tenant,
+                actor=report.feed.user_id,
+                peer=report.peer,
+                at=datetime.now(UTC),
+            )
+        )
+
+    return FeedFiles(house.feeds, audit)
 
 
 def _auditor(log: AuditLog) -> Audit:

@@ -28,6 +28,10 @@ class Settings:
 
     Attributes:
         listen: `host:port` of the gRPC port; port 0 takes a free one.
+        tls_cert_file, tls_key_file: Certificate chain and key of the gRPC port, PEM; read again when they change. None:
+            it speaks plain HTTP/2.
+        tls_client_ca_file: Authorities of clients, PEM; who has no certificate of theirs is not let in. None: nobody
+            needs one.
         http_listen: `host:port` of calendar feeds, without TLS; port 0 takes a free one. None: nowhere. May be the same
             as `bot_listen`.
         public_url: Where `http_listen` is reached from outside, for the addresses of feeds. None: only paths are told.
@@ -55,6 +59,9 @@ class Settings:
     """
 
     listen: str = "127.0.0.1:7700"
+    tls_cert_file: Path | None = None
+    tls_key_file: Path | None = None
+    tls_client_ca_file: Path | None = None
     http_listen: str | None = None
     public_url: str | None = None
     bot_listen: str | None = None
@@ -93,6 +100,10 @@ class Settings:
 
     def _problems(self) -> list[str]:
         found = self._problems_of_ports()
+        if (self.tls_cert_file is None) != (self.tls_key_file is None):
+            found.append("`tls_cert_file` and `tls_key_file` are needed together")
+        if self.tls_client_ca_file is not None and self.tls_cert_file is None:
+            found.append("`tls_client_ca_file` needs `tls_cert_file` and `tls_key_file`")
         if self.public_url and not _is_base(self.public_url):
             found.append("`public_url` must be an https address without query, such as https://patchbay.example.com")
         if self.bot_identity_url and not is_loopback_name(urlsplit(self.bot_identity_url).hostname or ""):
@@ -192,4 +203,6 @@ def _read(name: str, default: object, text: str) -> object:
     except (KeyError, ValueError):
         kind = "true or false" if isinstance(default, bool) else "a number"
         raise SettingInvalid(f"PATCHBAY_{name.upper()} must be {kind}") from None
-    return Path(text) if name.endswith(("_file", "_dir")) else text or None
+    if name.endswith("_dir") or (name.endswith("_file") and text):
+        return Path(text)
+    return text or None

@@ -32,6 +32,13 @@ CaOption = Annotated[
     Path | None,
     typer.Option("--ca-file", metavar="FILE", help="Authorities to trust, PEM. [PATCHBAY_CA_FILE]"),
 ]
+ClientCertOption = Annotated[
+    Path | None,
+    typer.Option("--client-cert", metavar="FILE", help="Certificate to show, PEM. [PATCHBAY_CLIENT_CERT_FILE]"),
+]
+ClientKeyOption = Annotated[
+    Path | None, typer.Option("--client-key", metavar="FILE", help="Its key, PEM. [PATCHBAY_CLIENT_KEY_FILE]")
+]
 PlaintextOption = Annotated[bool, typer.Option("--plaintext", help="No TLS although the server is on another machine.")]
 JsonOption = Annotated[bool, typer.Option("--json", help="JSON on standard output and standard error.")]
 
@@ -44,6 +51,8 @@ class Given:
     api_key_file: Path | None = None
     tenant: str | None = None
     ca_file: Path | None = None
+    client_cert: Path | None = None
+    client_key: Path | None = None
     plaintext: bool = False
     as_json: bool = False
 
@@ -80,13 +89,21 @@ class Environment:
     def _tls(self) -> TLS | bool | None:
         if self.given.plaintext:
             return False
-        file = self.given.ca_file or os.environ.get("PATCHBAY_CA_FILE")
-        if not file:
+        named = (
+            self.given.ca_file or os.environ.get("PATCHBAY_CA_FILE"),
+            self.given.client_cert or os.environ.get("PATCHBAY_CLIENT_CERT_FILE"),
+            self.given.client_key or os.environ.get("PATCHBAY_CLIENT_KEY_FILE"),
+        )
+        if not any(named):
             return None
         try:
-            return TLS(ca=Path(file).read_bytes())
+            ca, certificate, key = (Path(file).read_bytes() if file else None for file in named)
+            return TLS(ca=ca, certificate=certificate, private_key=key)
         except OSError as error:
-            raise Problem(f"the authorities cannot be read from {file}: {error.strerror}") from None
+            raise Problem(f"{error.filename} cannot be read: {error.strerror}") from None
+        except ValueError as error:
+            files = ", ".join(str(file) for file in named if file)
+            raise Problem(f"TLS cannot be used: {error}; given: {files}") from None
 
     def close(self) -> None:
         """Closes the client."""
@@ -100,6 +117,8 @@ def shared_options(
     api_key_file: KeyFileOption = None,
     tenant: TenantOption = None,
     ca_file: CaOption = None,
+    client_cert: ClientCertOption = None,
+    client_key: ClientKeyOption = None,
     plaintext: PlaintextOption = False,
     as_json: JsonOption = False,
 ) -> Given:
@@ -109,6 +128,8 @@ def shared_options(
         api_key_file=api_key_file,
         tenant=tenant,
         ca_file=ca_file,
+        client_cert=client_cert,
+        client_key=client_key,
         plaintext=plaintext,
         as_json=as_json,
     )

@@ -57,6 +57,14 @@ def settings_from(**given: Any) -> Any:
 def serve(
     environment: Environment,
     listen: Annotated[str | None, typer.Option("--listen", metavar="HOST:PORT", help="Where to listen.")] = None,
+    tls_cert: Annotated[
+        Path | None, typer.Option("--tls-cert", metavar="FILE", help="Certificate chain of the gRPC port, PEM.")
+    ] = None,
+    tls_key: Annotated[Path | None, typer.Option("--tls-key", metavar="FILE", help="Its key, PEM.")] = None,
+    tls_client_ca: Annotated[
+        Path | None,
+        typer.Option("--tls-client-ca", metavar="FILE", help="Lets in only who has a certificate of these, PEM."),
+    ] = None,
     data_dir: DataOption = None,
     workers: Annotated[int | None, typer.Option("--workers", min=1, help="Processes on the port.")] = None,
     reflection: Annotated[bool | None, typer.Option(help="Offers reflection, for grpcurl.")] = None,
@@ -77,6 +85,9 @@ def serve(
     del environment
     settings = settings_from(
         listen=listen,
+        tls_cert_file=tls_cert,
+        tls_key_file=tls_key,
+        tls_client_ca_file=tls_client_ca,
         data_dir=data_dir,
         workers=workers,
         reflection=reflection,

@@ -16,6 +16,19 @@ _EGRESS: Final = "EGRESS_REFUSED"  # the address is wrong: what waited for it sh
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class UnreadableEvent:
+    """An event whose row cannot be read.
+
+    Attributes:
+        id: Its id.
+        why: What is wrong with the row, in words that hold none of its values.
+    """
+
+    id: str
+    why: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Delivery:
     """One try that this process has been given.
 
@@ -23,7 +36,7 @@ class Delivery:
         tenant: The tenant's id.
         connection_id: The connection whose module consumes the event.
         consumer: Provider of the connection.
-        event: What is told.
+        event: What is told; an unreadable one ends as a dead letter.
         attempt: Number of the try, from 1.
         lease: Until when nobody else takes it; it tells this try from others.
     """
@@ -31,7 +44,7 @@ class Delivery:
     tenant: str
     connection_id: str
     consumer: str
-    event: Event
+    event: Event | UnreadableEvent
     attempt: int
     lease: datetime
 

@@ -74,6 +74,21 @@ class FeedFile:
     render: Callable[[], bytes]
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FeedReading:
+    """What became of reading a feed that exists.
+
+    Attributes:
+        feed: The feed.
+        file: Its file. None: it is not shown.
+        reason: Why it is not: `FEED_REVOKED` or `USER_INACTIVE`. Empty: it is.
+    """
+
+    feed: Feed
+    file: FeedFile | None = None
+    reason: str = ""
+
+
 class Feeds:
     """Feeds of tenants.
 
@@ -112,21 +127,23 @@ class Feeds:
             raise Refusal("FEED_UNKNOWN", "There is no such calendar feed.")
         return feed
 
-    async def read(self, secret: str) -> FeedFile | None:
-        """Returns the file at an address; None when nothing is there any more, or never was."""
+    async def read(self, secret: str) -> FeedReading | None:
+        """Reads the feed at an address; None when there never was one."""
         if not _SECRET.fullmatch(secret):
             return None
         feed = await self._store.find(hash_secret(secret))
-        if feed is None or feed.revoked_at is not None:
+        if feed is None:
             return None
+        if feed.revoked_at is not None:
+            return FeedReading(feed=feed, reason="FEED_REVOKED")
         user = await self._user(feed.tenant, feed.user_id)
         if user is None or not user.is_active:
-            return None
+            return FeedReading(feed=feed, reason="USER_INACTIVE")
         await self._store.note_read(feed)
         now = datetime.now(UTC)
         entries = await self._store.entries(feed.tenant, feed.user_id, now - _BACK, now + _AHEAD)
         render = partial(feed_file, user.name, entries, viewer=user.id, until=now + _AHEAD)
-        return FeedFile(_etag(user, entries), render)
+        return FeedReading(feed=feed, file=FeedFile(_etag(user, entries), render))
 
     async def _user(self, tenant: str, id: str) -> User | None:
         return (await self._open(tenant).users([id])).get(id)

@@ -15,7 +15,7 @@ from typing import Any, Final
 import structlog
 
 from server.core.connection_checks import masked
-from server.core.deliveries import Delivery, OutboxStore, is_hopeless, pause_after
+from server.core.deliveries import Delivery, OutboxStore, UnreadableEvent, is_hopeless, pause_after
 from server.core.handling import where
 from server.core.ports import Stores
 from server.core.preparation import ConnectionSource
@@ -175,16 +175,20 @@ class Dispatcher:
             _ConnectionUnusable: Nothing was tried.
             ActionFailure: What went wrong, without secrets.
         """
+        event = delivery.event
+        if isinstance(event, UnreadableEvent):
+            raise ActionFailure("INTERNAL", f"What is stored of the event cannot be read: {event.why}.")
         module = self._modules[delivery.consumer]
         assert module is not None  # noqa: S101 - the registry names consumers by their providers
         async with asyncio.timeout(deadline.remaining()):
             connection = await self._connection(delivery, module)
-            scope = CallScope(deadline, Masker(connection.secrets), budget=self._gate(delivery, module))
+            gate = self._gate(delivery, module)
+            scope = CallScope(deadline, Masker(connection.secrets), attempts=1, budget=gate)
             context = self._context(delivery, connection, deadline)
             assert module.module.consume is not None  # noqa: S101 - as above
             try:
                 async with entered(scope):
-                    await module.module.consume(delivery.event, context)
+                    await module.module.consume(event, context)
             except ActionFailure as failure:
                 raise ActionFailure.of(masked(failure.failure, scope.masker)) from None
 

@@ -1,6 +1,8 @@
 """Calendar feeds: a part of the Dispatch service, and the files themselves on an HTTP port."""
 
 import asyncio
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
 from typing import Final
 
 from starlette.exceptions import HTTPException
@@ -8,7 +10,8 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from server.core.feeds import PATH, Feed, Feeds
+from server.core.feed_readers import FeedReaders
+from server.core.feeds import PATH, Feed, FeedReading, Feeds
 from server.core.tenancy import Tenants
 from server.edge.board import PERMISSION
 from server.edge.rpc import CallInfo
@@ -60,11 +63,31 @@ class FeedsServicer:
         return pb.RevokeFeedResponse(feed=_feed(await self._feeds.revoke(call.tenant, request.feed_id)))
 
 
-class FeedFiles:
-    """The files. Whatever is not a feed any more, or never was one, is the same 404 as any other path."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FeedReport:
+    """A reading of a feed for the audit: `reason` is empty unless it was refused."""
 
-    def __init__(self, feeds: Feeds) -> None:
+    feed: Feed
+    peer: str
+    reason: str
+
+
+FeedAudit = Callable[[FeedReport], Awaitable[None]]
+
+
+class FeedFiles:
+    """The files. Whatever is not a feed any more, or never was one, is the same 404 as any other path.
+
+    Args:
+        feeds: The feeds.
+        audit: Takes a report of the first reading of each reader of a feed each day, refused ones too. An address that
+            was never one leaves none.
+    """
+
+    def __init__(self, feeds: Feeds, audit: FeedAudit) -> None:
         self._feeds = feeds
+        self._audit = audit
+        self._readers = FeedReaders()
 
     @property
     def route(self) -> Route:
@@ -79,7 +102,10 @@ class FeedFiles:
             return Response(status_code=503, headers={"Retry-After": "60"})
 
     async def _answer(self, request: Request) -> Response:
-        file = await self._feeds.read(request.path_params["secret"])
+        reading = await self._feeds.read(request.path_params["secret"])
+        if reading is not None:
+            await self._note(reading, request.client.host if request.client else "")
+        file = reading.file if reading is not None else None
         if file is None:
             raise HTTPException(404)
         headers = {**_HEADERS, "ETag": f'W/"{file.etag}"'}
@@ -87,6 +113,10 @@ class FeedFiles:
             return Response(status_code=304, headers=headers)
         body = await asyncio.to_thread(file.render)
         return Response(body, headers=headers, media_type="text/calendar; charset=utf-8")
+
+    async def _note(self, reading: FeedReading, peer: str) -> None:
+        if self._readers.is_new(reading.feed.id, peer, reading.reason):
+            await self._audit(FeedReport(feed=reading.feed, peer=peer, reason=reading.reason))
 
 
 def _matches(told: str, etag: str) -> bool:

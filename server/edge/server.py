@@ -9,6 +9,7 @@ from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 from server.edge.direct import DirectHandlers
 from server.edge.reflection import add_reflection
 from server.edge.rpc import Gatekeeper, handlers
+from server.edge.tls import PortTls
 
 _ROOM = 1 << 20
 _GRACE = 2.0
@@ -25,6 +26,7 @@ class Door:
         largest: Bytes of the largest payload.
         with_reflection: Whether the reflection services answer.
         shared_port: Whether several processes listen on the same port.
+        tls: What is shown in handshakes. None: there are none.
     """
 
     def __init__(
@@ -37,7 +39,9 @@ class Door:
         largest: int,
         with_reflection: bool,
         shared_port: bool,
+        tls: PortTls | None,
     ) -> None:
+        self._tls = tls
         self._health = health.aio.HealthServicer()
         self._server = grpc.aio.server(
             options=[
@@ -58,13 +62,18 @@ class Door:
     async def open(self, listen: str) -> str:
         """Starts answering; returns the address with the real port. Raises OSError when the port is taken."""
         try:
-            port = self._server.add_insecure_port(listen)
+            port = self._add_port(listen)
         except RuntimeError as error:
             raise OSError(f"cannot listen on {listen}") from error
         await self._server.start()
         for name in ("", *self._services):
             await self._health.set(name, health_pb2.HealthCheckResponse.SERVING)
         return f"{listen.rpartition(':')[0]}:{port}"
+
+    def _add_port(self, listen: str) -> int:
+        if self._tls is None:
+            return self._server.add_insecure_port(listen)
+        return self._server.add_secure_port(listen, self._tls.credentials())
 
     async def drain(self) -> None:
         """Tells health checks that this server leaves."""

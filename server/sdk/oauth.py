@@ -22,6 +22,7 @@ from server.sdk.failures import ActionFailure
 from server.sdk.http import AnswerLost, HttpClient, HttpResponse
 from server.sdk.http.call import ReadError
 from server.sdk.module import ConnectionScope, SignIn
+from server.sdk.signed import with_token
 from server.sdk.tokens import TokenSet, TokenTurn
 
 _DEAD: Final = frozenset({"invalid_grant", "invalid_token", "expired_token"})
@@ -169,14 +170,15 @@ class AccessTokens:
         Raises:
             ActionFailure: As `bearer` and `HttpClient.request`.
         """
-        token = await self.bearer()
-        try:
+
+        async def signed(token: str) -> HttpResponse:
             return await http.request(method, path, headers={**(headers or {}), **_signed(token)}, **more)
-        except ActionFailure as refused:
-            if refused.failure.reason not in {"CREDENTIALS_REFUSED", "CREDENTIALS_EXPIRED"}:
-                raise
-        await self.renew(token)
-        return await http.request(method, path, headers={**(headers or {}), **_signed(await self.bearer())}, **more)
+
+        return await with_token(signed, self.bearer, self._another)
+
+    async def _another(self, refused: str) -> str:
+        await self.renew(refused)
+        return await self.bearer()
 
     async def _known(self) -> TokenSet | None:
         if self._tokens is None:

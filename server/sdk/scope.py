@@ -38,6 +38,7 @@ class CallScope:
         deadline: No request outlives it.
         masker: Removes the secrets of connection and input from vendor texts.
         repeatable: Whether a request that may have arrived can be sent again (READ, IDEMPOTENT, VENDOR_KEYED).
+        attempts: How often a request is made at most. 1: whoever runs this tries all of it again.
         mark_sent: Records the send mark with the evidence; called before the first byte of the first write of this
             execution. Raises LeaseLost when another replica owns the execution; nothing may be sent then.
         budget: None when the action spends none.
@@ -50,6 +51,7 @@ class CallScope:
     deadline: Deadline
     masker: Masker = field(default_factory=Masker)
     repeatable: bool = True
+    attempts: int = 3
     mark_sent: Callable[[Mapping[str, str]], Awaitable[None]] = _nothing_to_mark
     budget: Gate | None = None
     sent: bool = False
@@ -106,7 +108,10 @@ def aside(seconds: float, secrets: Iterable[str], before: Callable[[], Awaitable
     masker = around.masker if around else Masker()
     masker.add(secrets)
     deadline = Deadline.after(around.deadline.within(seconds) if around else seconds)
-    return CallScope(deadline, masker, repeatable=False, mark_sent=mark)
+    made = CallScope(deadline, masker, repeatable=False, mark_sent=mark)
+    if around is not None:
+        made.attempts = around.attempts
+    return made
 
 
 def running() -> CallScope | None:

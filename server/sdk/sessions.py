@@ -7,8 +7,7 @@ from typing import Any, Final
 from server.sdk.context import Deadline
 from server.sdk.failures import ActionFailure
 from server.sdk.http import HttpClient, HttpResponse
-
-REFUSED: Final = frozenset({"CREDENTIALS_REFUSED", "CREDENTIALS_EXPIRED"})
+from server.sdk.signed import with_token
 
 _LASTING: Final = frozenset({"CREDENTIALS_REFUSED", "INTEGRATION_MISCONFIGURED"})
 _REFUSAL_SECONDS: Final = 30.0
@@ -35,8 +34,7 @@ class Session:
         self._refusal: tuple[Deadline, ActionFailure] | None = None
 
     async def request(self, method: str, path: str, **more: Any) -> HttpResponse:
-        """Makes a request; when the vendor refuses the token, once more with another one. Writes too: what is refused
-        for its token was not processed.
+        """Makes a request; when the vendor refuses the token, once more with another one.
 
         Args:
             method: HTTP method.
@@ -46,14 +44,11 @@ class Session:
         Raises:
             ActionFailure: As the sign-in and `HttpClient.request`.
         """
-        token = await self.token()
-        try:
+
+        async def send(token: str) -> HttpResponse:
             return await self._http.request(method, path, headers=self._signed(token), **more)
-        except ActionFailure as refused:
-            if refused.failure.reason not in REFUSED:
-                raise
-        self.forget(token)
-        return await self._http.request(method, path, headers=self._signed(await self.token()), **more)
+
+        return await with_token(send, self.token, self._another)
 
     async def token(self) -> str:
         """Returns the token; signs in when there is none."""
@@ -68,6 +63,10 @@ class Session:
         """Gives up a token that the vendor refused, unless another request has replaced it already."""
         if self._token == refused:
             self._token = ""
+
+    async def _another(self, refused: str) -> str:
+        self.forget(refused)
+        return await self.token()
 
     def _signed(self, token: str) -> Mapping[str, str]:
         return {"Authorization": f"{self._scheme} {token}"}

@@ -24,15 +24,16 @@ USERS: Final = f"""
 """
 FOUND: Final = f"strpos(lower(concat_ws(' ', {NAME}, u.username, u.email)), lower($2)) > 0"
 IS_TECHNICIAN: Final = """(
-    NOT u.is_inactive AND u.user_type = 'internal' AND EXISTS (
+    u.user_type = 'internal' AND EXISTS (
         SELECT FROM user_roles x JOIN roles r USING (tenant, role_id)
         WHERE x.tenant = u.tenant AND x.user_id = u.user_id AND lower(r.role_name) = 'technician'))
 """
+CAN_BE_BOOKED: Final = f"(NOT u.is_inactive AND {IS_TECHNICIAN})"
 BY_NAME: Final = f"lower({NAME}), u.user_id"
 LISTED: Final = f"""
     {USERS} AND ($2 = '' OR {FOUND})
         AND ($3::text IS NULL OR ({BY_NAME}) > (lower($3), $4::uuid))
-        AND (NOT $5 OR {IS_TECHNICIAN})
+        AND (NOT $5 OR {CAN_BE_BOOKED})
     ORDER BY {BY_NAME} LIMIT $6
 """
 # Whoever changes the directory of a tenant has the tenant's row; who books has those of the users, in this order, too.

@@ -10,12 +10,12 @@ from typing import Any, Final
 
 import asyncpg
 
-from server.core.deliveries import Delivery, DeliveryRecord, ShownEvent, Sync
+from server.core.deliveries import Delivery, DeliveryRecord, ShownEvent, Sync, UnreadableEvent
 from server.core.records import failure_from_json, failure_to_json
 from server.gen.patchbay.v1 import failure_pb2
 from server.sdk.events import Event
 from server.store.database import Connection, Database
-from server.store.schedule_rows import entry_from_json
+from server.store.schedule_rows import EntryUnreadable, entry_from_json
 from server.store.text import storable_json
 
 # Steps from one connection that has anything to do to the next, so that the length of no backlog matters. Of each come
@@ -239,20 +239,24 @@ class Outbox:
             await connection.execute(sql, *which, *more)
 
 
+def _event(row: asyncpg.Record) -> Event | UnreadableEvent:
+    """Reads an event; one that cannot be read stops no others that were taken with it."""
+    id, sequence = row["event_id"], row["sequence"]
+    try:
+        entry = entry_from_json(json.loads(row["data"]), sequence)
+    except EntryUnreadable as defect:
+        return UnreadableEvent(id=id, why=str(defect))
+    except Exception as defect:  # noqa: BLE001 - whatever a row holds
+        return UnreadableEvent(id=id, why=type(defect).__name__)
+    return Event(id=id, type=row["type"], sequence=sequence, at=row["created_at"], entry=entry)
+
+
 def _delivery(row: asyncpg.Record) -> Delivery:
-    sequence = row["sequence"]
-    event = Event(
-        id=row["event_id"],
-        type=row["type"],
-        sequence=sequence,
-        at=row["created_at"],
-        entry=entry_from_json(json.loads(row["data"]), sequence),
-    )
     return Delivery(
         tenant=row["tenant"],
         connection_id=row["integration_id"],
         consumer=row["consumer"],
-        event=event,
+        event=_event(row),
         attempt=row["attempts"],
         lease=row["lease_until"],
     )

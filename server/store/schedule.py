@@ -14,20 +14,18 @@ from server.core.records import Origin
 from server.sdk.context import LocalTransaction
 from server.sdk.schedule import Change, Entry, EntryFilter, User, WorkItem, zone_of
 from server.store.database import Database
-from server.store.directory_rows import BY_NAME, FOUND, IS_TECHNICIAN, ITEMS_LISTED, NAME, item_of
+from server.store.directory_rows import BY_NAME, CAN_BE_BOOKED, FOUND, IS_TECHNICIAN, ITEMS_LISTED, NAME, item_of
 from server.store.schedule_rows import ENTRY_COLUMNS, OWN_COLUMNS, entry_of, known_zone, pattern_of
 from server.store.text import storable, storable_json
 
 USERS: Final = f"""
     SELECT u.user_id::text AS id, u.timezone, u.email, NOT u.is_inactive AS is_active,
-        u.user_type = 'internal' AS is_internal, {NAME} AS name,
-        ARRAY(SELECT lower(r.role_name) FROM user_roles x JOIN roles r USING (tenant, role_id)
-            WHERE x.tenant = u.tenant AND x.user_id = u.user_id) AS roles
+        {IS_TECHNICIAN} AS is_technician, {NAME} AS name
     FROM users u
 """
 _USERS_BY_ID: Final = f"{USERS} WHERE u.tenant = $1 AND u.user_id = ANY ($2::uuid[])"
 _TECHNICIANS: Final = f"""
-    {USERS} WHERE u.tenant = $1 AND ($2 = '' OR {FOUND}) AND {IS_TECHNICIAN} ORDER BY {BY_NAME} LIMIT $3
+    {USERS} WHERE u.tenant = $1 AND ($2 = '' OR {FOUND}) AND {CAN_BE_BOOKED} ORDER BY {BY_NAME} LIMIT $3
 """
 # In the order of their ids, so that two transactions never wait for each other in a circle.
 _LOCKED_USERS: Final = f"{_USERS_BY_ID} ORDER BY u.user_id FOR NO KEY UPDATE OF u"
@@ -226,8 +224,7 @@ def user_of(row: Mapping[str, Any]) -> User:
         name=row["name"],
         timezone=known_zone(row["timezone"]),
         is_active=row["is_active"],
-        is_internal=row["is_internal"],
-        roles=frozenset(row["roles"]),
+        is_technician=row["is_technician"],
         email=row["email"],
     )
 

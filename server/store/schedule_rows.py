@@ -3,10 +3,12 @@
 import json
 from collections.abc import Mapping
 from datetime import datetime
+from types import UnionType
 from typing import Any, Final
 
 import structlog
 
+from server.errors import PatchbayError
 from server.sdk.schedule import Entry, Recurrence, zone_of
 
 _log = structlog.get_logger(__name__)
@@ -19,6 +21,27 @@ ENTRY_COLUMNS: Final = f"""
     {OWN_COLUMNS}, ARRAY(SELECT a.user_id::text FROM schedule_entry_assignees a
         WHERE a.tenant = e.tenant AND a.entry_id = e.entry_id ORDER BY 1) AS assignees
 """
+
+
+_TOLD: Final[Mapping[str, type | UnionType]] = {
+    "entry_id": str,
+    "title": str,
+    "status": str,
+    "assigned_user_ids": list,
+    "scheduled_start": str | None,
+    "scheduled_end": str | None,
+    "work_item_type": str,
+    "work_item_id": str | None,
+    "notes": str | None,
+    "recurrence_pattern": dict | None,
+    "original_entry_id": str | None,
+    "is_private": bool,
+    "timezone": str | None,
+}
+
+
+class EntryUnreadable(PatchbayError):
+    """The data of an event tells no entry. The message names the field and holds no value."""
 
 
 def entry_of(row: Mapping[str, Any]) -> Entry:
@@ -42,22 +65,33 @@ def entry_of(row: Mapping[str, Any]) -> Entry:
     )
 
 
-def entry_from_json(data: Mapping[str, Any], sequence: int) -> Entry:
-    """Returns the entry that an event tells; see `Entry.to_json`."""
+def entry_from_json(data: Any, sequence: int) -> Entry:
+    """Returns the entry that an event tells; see `Entry.to_json`.
+
+    Raises:
+        EntryUnreadable: The data is of another form.
+    """
+    if not isinstance(data, dict):
+        raise EntryUnreadable("it is no object")
+    for name, kind in _TOLD.items():
+        if not isinstance(data.get(name), kind):
+            raise EntryUnreadable(f"`{name}` is missing or of another type")
+    if not all(isinstance(one, str) for one in data["assigned_user_ids"]):
+        raise EntryUnreadable("`assigned_user_ids` holds something else than ids")
     return Entry(
         id=data["entry_id"],
         title=data["title"],
         status=data["status"],
         assignees=tuple(data["assigned_user_ids"]),
-        start=_moment(data["scheduled_start"]),
-        end=_moment(data["scheduled_end"]),
+        start=_moment(data, "scheduled_start"),
+        end=_moment(data, "scheduled_end"),
         work_item_type=data["work_item_type"],
-        work_item_id=data["work_item_id"],
-        notes=data["notes"],
-        recurrence=_recurrence(data["entry_id"], data["recurrence_pattern"]),
-        original_id=data["original_entry_id"],
+        work_item_id=data.get("work_item_id"),
+        notes=data.get("notes"),
+        recurrence=_recurrence(data["entry_id"], data.get("recurrence_pattern")),
+        original_id=data.get("original_entry_id"),
         is_private=data["is_private"],
-        timezone=data["timezone"],
+        timezone=known_zone(data.get("timezone")),
         sequence=sequence,
     )
 
@@ -90,5 +124,14 @@ def _recurrence(entry_id: str, pattern: Any) -> Recurrence | None:
         return None
 
 
-def _moment(text: str | None) -> datetime | None:
-    return datetime.fromisoformat(text) if text else None
+def _moment(data: Mapping[str, Any], name: str) -> datetime | None:
+    text = data.get(name)
+    if not text:
+        return None
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError:
+        moment = None
+    if moment is None or moment.tzinfo is None:
+        raise EntryUnreadable(f"`{name}` is no time with an offset")
+    return moment

@@ -5,10 +5,10 @@ from typing import Final
 
 from server.sdk.schedule import User
 from server.store.database import Database
-from server.store.directory_rows import IS_TECHNICIAN
+from server.store.directory_rows import CAN_BE_BOOKED
 from server.store.schedule import USERS, user_of
 
-_ACTIVE: Final = f"{USERS} WHERE u.tenant = $1 AND {IS_TECHNICIAN}"
+_ACTIVE: Final = f"{USERS} WHERE u.tenant = $1 AND {CAN_BE_BOOKED}"
 
 
 class Technicians:

@@ -14,7 +14,7 @@ from tests.cli.peer import Peer, peering
 @pytest.fixture(autouse=True)
 def clean_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     """No setting of the machine reaches a test."""
-    for name in ("SERVER", "API_KEY", "TENANT", "CA_FILE"):
+    for name in ("SERVER", "API_KEY", "TENANT", "CA_FILE", "CLIENT_CERT_FILE", "CLIENT_KEY_FILE"):
         monkeypatch.delenv(f"PATCHBAY_{name}", raising=False)
     monkeypatch.setenv("COLUMNS", "200")
 

@@ -106,6 +106,8 @@ def test_secrets_in_arguments_are_refused(patchbay, arguments, machine) -> None:
         ("executions", "resolve", "id", "--verdict", "nothing-happened", "--reason", "r", "--output", "{}"),
         ("catalog", "--api-key-file", "missing-file"),
         ("catalog", "--ca-file", "missing-file"),
+        ("catalog", "--ca-file", "pyproject.toml"),
+        ("catalog", "--client-key", "missing-file"),
         ("connections", "connect", "x", "--set", "novalue"),
     ],
 )

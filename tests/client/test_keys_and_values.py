@@ -135,11 +135,31 @@ def test_tls_by_default(target: str, here: bool) -> None:
     assert isinstance(tls_for(target, True), TLS)
 
 
+CERTIFICATE = b"-----BEGIN CERTIFICATE-----"
+
+
+@pytest.mark.parametrize(
+    ("parts", "words"),
+    [
+        ({"ca": b"pb_secret"}, "`ca` holds no certificate"),
+        ({"certificate": b"pb_secret", "private_key": b"pb_secret"}, "`certificate` holds no certificate"),
+        ({"certificate": CERTIFICATE}, "needed together"),
+        ({"private_key": b"pb_secret"}, "needed together"),
+        ({"certificate": CERTIFICATE, "private_key": b"pb_secret"}, "`private_key` holds no private key"),
+    ],
+)
+def test_tls_that_cannot_be(parts: dict, words: str) -> None:
+    """What gRPC would end the process for, or call an outage, is refused with its name and without its content."""
+    with pytest.raises(ValueError, match=words) as caught:
+        TLS(**parts)
+    assert "pb_secret" not in str(caught.value)
+
+
 def test_secrets_are_not_shown() -> None:
     """No object's text holds an API key or a private key."""
     shown = [
         repr(NewApiKey(v1.ApiKey(id="k"), "pb_secret")),
-        repr(TLS(private_key=b"pb_secret")),
+        repr(TLS(certificate=CERTIFICATE, private_key=b"-----BEGIN PRIVATE KEY-----pb_secret")),
         repr(Patchbay("127.0.0.1:1", api_key="pb_secret")),
         repr(Patchbay("127.0.0.1:1", api_key="pb_secret")._runner),
     ]

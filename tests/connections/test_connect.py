@@ -1,7 +1,6 @@
 """Connect, test, disconnect, list: what is stored, what is refused, what stays as it was."""
 
 import asyncio
-import ssl
 from pathlib import Path
 
 import pytest
@@ -15,7 +14,8 @@ from server.gen.patchbay.v1 import connections_pb2, failure_pb2
 from server.sdk.failures import ActionFailure
 from server.store.database import Database
 from tests.connections.conftest import OPERATOR, House, settings
-from tests.connections.vendor import KEY, LOOPBACK, PROVIDER, Vendor, running, self_signed
+from tests.connections.vendor import KEY, LOOPBACK, PROVIDER, Vendor, running
+from tests.support.certificates import self_signed
 
 pytestmark = pytest.mark.anyio
 
@@ -184,7 +184,7 @@ async def test_private_addresses_without_a_grant_are_refused(
 
 async def test_a_self_signed_certificate_is_refused(house: House, database: Database, tmp_path: Path) -> None:
     """TLS is verified on granted networks, too."""
-    context: ssl.SSLContext = self_signed(tmp_path)
+    context = self_signed(tmp_path)
     async with running(context) as vendor:
         told = await failure(house, vendor)
     assert told.reason == "TLS_FAILED"

@@ -1,7 +1,6 @@
 """Bad input gets a clear error that names the field or the remedy; nothing is stored, nothing is lost."""
 
 import asyncio
-import ssl
 from collections.abc import Awaitable, Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -236,9 +235,7 @@ class _Quiet(BaseHTTPRequestHandler):
 def self_signed_url(tmp_path: Path) -> Iterator[str]:
     """A TLS server whose certificate nobody vouches for."""
     server = ThreadingHTTPServer(("127.0.0.1", 0), _Quiet)
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.load_cert_chain(self_signed(tmp_path))
-    server.socket = context.wrap_socket(server.socket, server_side=True)
+    server.socket = self_signed(tmp_path).wrap_socket(server.socket, server_side=True)
     thread = Thread(target=server.serve_forever, daemon=True)
     thread.start()
     yield f"https://127.0.0.1:{server.server_port}"

@@ -23,12 +23,10 @@ _PATIENCE = 60.0
 
 
 class Apart(Caller):
-    """A caller on a connection of its own; gRPC otherwise shares one between channels to the same address."""
+    """A caller on a connection of its own."""
 
-    def __init__(self, target: str, api_key: str = "") -> None:
-        self.target = target
-        self.channel = grpc.aio.insecure_channel(target, options=[("grpc.use_local_subchannel_pool", 1)])
-        self.metadata = (("authorization", f"Bearer {api_key}"),) if api_key else ()
+    def __init__(self, target: str, api_key: str = "", *, tls: grpc.ChannelCredentials | None = None) -> None:
+        super().__init__(target, api_key, tls=tls, apart=True)
 
 
 def environment(**settings: object) -> dict[str, str]:

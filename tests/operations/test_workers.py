@@ -158,12 +158,12 @@ async def test_stopping_drains_all_workers(pair: Service, tactical: Tactical) ->
 
 
 async def test_a_worker_that_dies_again_and_again_does_not_take_the_others_along(pair: Service) -> None:
-    """Replacements that cannot start are tried again after pauses; the other worker serves meanwhile."""
+    """Replacements that cannot start are tried again after pauses and logged; the other worker serves meanwhile."""
     master = pair.data / "master.key"
     kept, healthy = master.read_text(), max(pair.workers())
     master.write_text("no key at all\n")
     os.kill(min(pair.workers()), signal.SIGKILL)
-    await until(lambda: pair.log.read_text().count("worker died") >= 3)
+    await until(lambda: len(pair.events("worker died")) >= 3)
     assert "master.key: entry 1 is not" in pair.log.read_text()
     assert healthy in pair.workers()
     caller = Apart(pair.target, pair.key)

@@ -47,6 +47,16 @@ async def test_what_may_be_put_right_is_tried_again(desk: Desk, fault: dict[str,
     assert len({one["path"] for one in desk.receiver.requests()}) == 1
 
 
+@pytest.mark.parametrize("status", [408, 429, 502, 503, 504])
+async def test_a_try_is_one_request(desk: Desk, status: int) -> None:
+    """Only the outbox tries again: what the HTTP client would repeat elsewhere counts as a try, with its pause."""
+    desk.receiver.add_fault("status", status=status, times=3)
+    entry = await desk.book()
+    await desk.settled(entry)
+    ((delivery,), requests) = await desk.sync(entry), desk.receiver.requests()
+    assert (delivery.state, delivery.attempts, len(requests)) == ("delivered", 4, 4)
+
+
 async def test_an_event_keeps_its_id_over_tries(desk: Desk) -> None:
     """A receiver that took an event and could not say so is told the same id again."""
     desk.receiver.add_fault("reset_after", times=1)
@@ -107,6 +117,54 @@ async def test_a_hanging_receiver_delays_nobody_else(house: Served, desk: Desk, 
     assert await desk.owner.fetchval("SELECT count(*) FROM outbox_deliveries WHERE delivered_at IS NULL") >= 200
     desk.receiver.clear_faults()
     await other.owner.close()
+
+
+@pytest.mark.parametrize(
+    ("change", "why"),
+    [
+        ("'[]'", "it is no object"),
+        ("data - 'title'", "`title` is missing or of another type"),
+        ("jsonb_set(data, '{assigned_user_ids}', '7')", "`assigned_user_ids` is missing or of another type"),
+        ("jsonb_set(data, '{assigned_user_ids}', '[7]')", "`assigned_user_ids` holds something else than ids"),
+        ("jsonb_set(data, '{scheduled_start}', '\"soon\"')", "`scheduled_start` is no time with an offset"),
+        ("jsonb_set(data, '{scheduled_end}', '\"2027-03-01T09:00\"')", "`scheduled_end` is no time with an offset"),
+    ],
+    ids=["no object", "field missing", "field of another type", "no ids", "no time", "time without offset"],
+)
+async def test_an_event_that_cannot_be_read_stops_no_others(desk: Desk, change: str, why: str) -> None:
+    """It is a dead letter that says why; what was taken with it arrives, later events of its entry in their order."""
+    desk.receiver.add_fault("status", status=429, headers={"retry-after": "600"}, times=2)
+    broken, other = await desk.book(0), await desk.book(1)
+    for entry in (broken, other):
+        await _first(desk, entry)
+        for hour in (10, 20):
+            await desk.move(entry, hour + (entry == other))
+    await desk.owner.execute(
+        f"UPDATE outbox_events SET data = {change} WHERE subject = $1::uuid AND sequence = 1", broken
+    )
+    await desk.owner.execute("UPDATE outbox_deliveries SET next_try_at = now()")
+    for entry in (broken, other):
+        await desk.settled(entry)
+    assert await desk.states(broken) == ["dead", "delivered", "delivered"]
+    assert (desk.told(broken), desk.told(other)) == ([2, 3], [1, 2, 3])
+    (letter,) = await desk.dead()
+    assert (letter.sequence, letter.last_failure.reason) == (1, "INTERNAL")
+    assert letter.last_failure.message == f"What is stored of the event cannot be read: {why}."
+
+
+async def test_an_event_that_was_put_right_arrives(desk: Desk) -> None:
+    """The dead letter of an event that could not be read is tried again by hand, as any other."""
+    desk.receiver.add_fault("status", status=429, headers={"retry-after": "600"})
+    entry = await desk.book()
+    await _first(desk, entry)
+    await desk.owner.execute("UPDATE outbox_events SET data = jsonb_build_object('data', data)")
+    await desk.owner.execute("UPDATE outbox_deliveries SET next_try_at = now()")
+    await desk.settled(entry)
+    (letter,) = await desk.dead()
+    await desk.owner.execute("UPDATE outbox_events SET data = data -> 'data'")
+    await desk.retry(letter.event_id)
+    await desk.settled(entry)
+    assert (desk.told(entry), await desk.dead()) == ([1], [])
 
 
 async def _pile_up(desk: Desk, entry: str, many: int) -> None:

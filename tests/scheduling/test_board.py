@@ -237,7 +237,7 @@ def entry(number: int, start: datetime, length: timedelta) -> Entry:
     return Entry(id=f"e{number}", title="T", status="scheduled", assignees=("u",), start=start, end=start + length)
 
 
-USER = User(id="u", name="U", timezone=None, is_active=True, is_internal=True, roles=frozenset())
+USER = User(id="u", name="U", timezone=None, is_active=True, is_technician=True)
 
 
 def test_everybody_in_a_crowd_has_a_conflict() -> None:

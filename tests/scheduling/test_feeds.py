@@ -6,7 +6,7 @@ import json
 import signal
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from email.message import Message
 from pathlib import Path
 from typing import Any
@@ -18,6 +18,7 @@ from icalendar import Calendar
 
 from server.app import ServerHandle
 from server.core.api_keys import hash_secret
+from server.core.feed_readers import FeedReaders
 from server.gen.patchbay.v1 import dispatch_pb2, identity_pb2
 from server.settings import SettingInvalid, Settings
 from server.store.embedded import EmbeddedPostgres
@@ -212,6 +213,61 @@ async def test_reading_is_noted_once_an_hour(office: Office, served: Served) -> 
     await office.owner.execute("UPDATE schedule_feeds SET last_read_at = last_read_at - interval '1 h'")
     await fetched(served.handle, made.path)
     assert (await feeds(office))[0].last_read_time == listed.last_read_time
+
+
+async def readings(office: Office, served: Served) -> list[tuple[str, str, str, str, str]]:
+    """Caller, technician, address, outcome and reason of every reading in the tenant's audit log."""
+    await served.handle.house.audit.flush()
+    rows = await office.owner.fetch(
+        "SELECT caller, actor, peer, outcome, reason FROM audit_log "
+        "WHERE tenant = $1 AND operation = 'feeds/read' ORDER BY id",
+        office.tenant,
+    )
+    return [tuple(row) for row in rows]
+
+
+async def test_who_reads_a_feed_stands_in_the_audit_once_a_day(office: Office, served: Served) -> None:
+    """One row per feed, reader and day, with the reader's address, that which a proxy on this machine tells too."""
+    ann = await office.hire("Ann")
+    made, other = await create(office, ann), await create(office, ann)
+    etag = (await fetched(served.handle, made.path)).headers["etag"]
+    for path, more in ((made.path, {}), (made.path, {"If_None_Match": etag}), (other.path, {})):
+        await fetched(served.handle, path, **more)
+        await fetched(served.handle, path, X_Forwarded_For="192.0.2.7", **more)
+    assert await readings(office, served) == [
+        (f"feed:{feed}", ann, peer, "OK", "")
+        for feed in (made.feed.id, other.feed.id)
+        for peer in ("127.0.0.1", "192.0.2.7")
+    ]
+
+
+async def test_refused_readings_stand_in_the_audit_when_the_feed_exists(office: Office, served: Served) -> None:
+    """Of a revoked feed and of one whose technician left: a row a day; an address that never was one leaves none."""
+    ann, cid = await office.hire("Ann"), await office.hire("Cid")
+    revoked, left = await create(office, ann), await create(office, cid)
+    await fetched(served.handle, revoked.path)
+    await revoke(office, revoked.feed.id)
+    await office.owner.execute("UPDATE users SET is_inactive = true WHERE user_id = $1", cid)
+    for _ in range(3):
+        for path in (revoked.path, left.path, f"/feeds/{'x' * 43}.ics", "/feeds/..ics"):
+            assert (await fetched(served.handle, path)).status == 404
+    here = "127.0.0.1"
+    assert await readings(office, served) == [
+        (f"feed:{revoked.feed.id}", ann, here, "OK", ""),
+        (f"feed:{revoked.feed.id}", ann, here, "REFUSED", "FEED_REVOKED"),
+        (f"feed:{left.feed.id}", cid, here, "REFUSED", "USER_INACTIVE"),
+    ]
+
+
+def test_readers_are_new_each_day_and_not_without_end() -> None:
+    """The next day (UTC) a reader is noted again; of one feed a hundred readings a day are, whoever reads."""
+    now = datetime(2027, 3, 1, 23, 0, tzinfo=UTC)
+    readers = FeedReaders(lambda: now)
+    assert [readers.is_new("a", "192.0.2.1", reason) for reason in ("", "", "FEED_REVOKED")] == [True, False, True]
+    assert readers.is_new("b", "192.0.2.1", "")
+    assert sum(readers.is_new("a", f"198.51.100.{number}", "") for number in range(200)) == 98
+    now += timedelta(hours=1)
+    assert readers.is_new("a", "192.0.2.1", "")
 
 
 @pytest.mark.parametrize("user", ["", "me", str(uuid4())])

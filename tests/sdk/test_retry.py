@@ -106,6 +106,26 @@ async def test_a_status_that_proves_no_effect_lets_any_write_go_again(bound: Bou
     assert server.events.count("mark") == 1
 
 
+ONE_ATTEMPT = {
+    "read after 503": Case([BUSY, answer()], "GET", True, 1, "VENDOR_UNAVAILABLE"),
+    "write after 429": Case([answer(429), answer()], "POST", True, 1, "RATE_LIMITED"),
+    "write after a reset": Case([Act.RESET, answer()], "PUT", True, 1, "OUTCOME_UNKNOWN"),
+    "write after a status that proves no effect": Case(
+        [answer(412), answer()], "POST", True, 1, "VENDOR_REJECTED_INPUT"
+    ),
+}
+
+
+@pytest.mark.parametrize("case", ONE_ATTEMPT.values(), ids=ONE_ATTEMPT.keys())
+async def test_who_tries_all_again_has_each_request_made_once(bound: Bound, pauses: Pauses, case: Case) -> None:
+    """With one attempt allowed nothing is repeated, whatever the vendor says and whatever would be safe."""
+    async with vendor(*case.steps) as server, entered(scope(attempts=1)):
+        with pytest.raises(ActionFailure) as raised:
+            await bound(server, no_effect={412}).request(case.method, "/")
+    assert raised.value.failure.reason == case.reason
+    assert (len(server.requests), pauses.taken) == (case.requests, [])
+
+
 @pytest.mark.parametrize("method", ["GET", "PUT", "DELETE"])
 @pytest.mark.parametrize("aiohttp_retries", [False, True])
 async def test_stale_connection_is_not_used_to_send_twice(

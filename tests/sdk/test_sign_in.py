@@ -1,12 +1,14 @@
 """Requests that obtain credentials: apart from the execution that needs them, and never sent on a guess."""
 
+from contextlib import suppress
+
 import pytest
 
 from server.sdk.context import Deadline
 from server.sdk.failures import ActionFailure, Effect
 from server.sdk.http import AnswerLost
 from server.sdk.scope import Gate, entered
-from tests.sdk.conftest import Bound, scope
+from tests.sdk.conftest import Bound, Names, scope
 from tests.sdk.vendor import Act, Step, answer, vendor
 
 pytestmark = pytest.mark.anyio
@@ -80,6 +82,16 @@ async def test_what_comes_before_can_keep_it_from_being_sent(bound: Bound) -> No
         with pytest.raises(ActionFailure, match="not now"):
             await bound(server).sign_in("/token", form={}, before=refuse)
     assert server.requests == []
+
+
+@pytest.mark.parametrize(("attempts", "connected"), [(1, False), (3, True)])
+async def test_attempts_are_those_of_what_runs(bound: Bound, names: Names, attempts: int, connected: bool) -> None:
+    """A sign-in that could not leave is made again only where requests of what runs are."""
+    names.answers["late.example.test"] = [[], ["127.0.0.1"]]
+    async with vendor(answer(200, "{}")) as server, entered(scope(attempts=attempts)):
+        with suppress(ActionFailure):
+            await bound(server.named("late.example.test")).sign_in("/token", form={})
+    assert len(server.requests) == connected
 
 
 async def test_without_time_nothing_is_sent(bound: Bound) -> None:

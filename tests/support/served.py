@@ -77,11 +77,19 @@ def struct(value: dict[str, Any]) -> Struct:
 
 
 class Caller:
-    """Calls our services by name over one channel: `await caller("ActionExecutor/GetExecution", request)`."""
+    """Calls our services by name over one channel: `await caller("ActionExecutor/GetExecution", request)`.
 
-    def __init__(self, target: str, api_key: str = "") -> None:
+    `apart`: on a connection of its own; gRPC otherwise shares one between channels to the same address.
+    """
+
+    def __init__(
+        self, target: str, api_key: str = "", *, tls: grpc.ChannelCredentials | None = None, apart: bool = False
+    ) -> None:
         self.target = target
-        self.channel = grpc.aio.insecure_channel(target)
+        options = [("grpc.use_local_subchannel_pool", int(apart))]
+        self.channel = (
+            grpc.aio.secure_channel(target, tls, options) if tls else grpc.aio.insecure_channel(target, options)
+        )
         self.metadata = (("authorization", f"Bearer {api_key}"),) if api_key else ()
 
     async def __call__(self, rpc: str, request: Message, timeout: float = 30.0, **headers: str) -> Any:

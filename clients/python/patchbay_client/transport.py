@@ -31,12 +31,24 @@ class TLS:
         certificate: The client's own certificate chain, PEM. None: none is shown.
         private_key: Its key, PEM.
         server_name: Name that the server's certificate must have. Empty: the target's host.
+
+    Raises:
+        ValueError: What should be PEM is not, or one of certificate and key is missing.
     """
 
     ca: bytes | None = None
     certificate: bytes | None = None
     private_key: bytes | None = field(default=None, repr=False)
     server_name: str = ""
+
+    def __post_init__(self) -> None:
+        for name, text in (("ca", self.ca), ("certificate", self.certificate)):
+            if text is not None and b"-----BEGIN CERTIFICATE-----" not in text:
+                raise ValueError(f"`{name}` holds no certificate in PEM form")
+        if (self.certificate is None) != (self.private_key is None):
+            raise ValueError("`certificate` and `private_key` are needed together")
+        if self.private_key is not None and b" PRIVATE KEY-----" not in self.private_key:
+            raise ValueError("`private_key` holds no private key in PEM form")
 
     def credentials(self) -> grpc.ChannelCredentials:
         """Returns them for a channel."""

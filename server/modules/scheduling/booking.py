@@ -20,7 +20,6 @@ from server.sdk.schedule import (
     zone_of,
 )
 
-_TECHNICIAN: Final = "technician"
 _FARTHEST: Final = timedelta(days=31)
 _NAMED: Final = 5
 
@@ -108,7 +107,7 @@ def _demand_technician(user: User | None, id: str, field: str) -> None:
         )
     if not user.is_active:
         raise ActionFailure("USER_INACTIVE", f"{user.name} ({id}) is inactive.", field=field)
-    if not user.is_internal or _TECHNICIAN not in user.roles:
+    if not user.is_technician:
         raise ActionFailure("NOT_A_TECHNICIAN", f"{user.name} ({id}) is no technician.", field=field)
 
 

@@ -41,7 +41,7 @@ class Courier:
     """What every request carries and no origin may misuse."""
 
     async def deliver(self, call: Call, scope: CallScope) -> HttpResponse:
-        """Returns the answer, after up to three attempts.
+        """Returns the answer, after as many attempts as the scope allows.
 
         Raises:
             ActionFailure: It failed; its effect is what is known about all attempts and earlier writes together.
@@ -71,7 +71,7 @@ class Courier:
             attempt += 1
 
     def _pause(self, last: Setback, call: Call, scope: CallScope, attempt: int, until: float) -> float | None:
-        if last.departed and call.writes and not (scope.repeatable or last.harmless):
+        if attempt >= scope.attempts or (last.departed and call.writes and not (scope.repeatable or last.harmless)):
             return None
         return self.patience.pause(last, attempt, until - monotonic())
 

@@ -9,7 +9,6 @@ from email.utils import parsedate_to_datetime
 from server.sdk.context import Sleep
 from server.sdk.failures import ActionFailure, Effect
 
-ATTEMPTS = 3
 _FIRST_PAUSE = 0.2
 _LONGEST_ADVICE = 86_400.0
 _SECONDS = re.compile(r"[0-9]{1,30}(\.[0-9]{1,30})?")
@@ -50,14 +49,14 @@ class Setback(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Patience:
-    """Pauses between attempts: exponential with full jitter, on top of what the vendor asks for."""
+    """Pauses between attempts of one request: exponential with full jitter, on top of what the vendor asks for."""
 
     sleep: Sleep
     draw: Callable[[], float]
 
     def pause(self, setback: Setback, attempt: int, remaining: float) -> float | None:
-        """Returns the seconds before the next attempt; None when there must not be one, or no time is left."""
-        if not setback.passing or attempt >= ATTEMPTS:
+        """Returns the seconds before the next attempt; None when it would not go better, or no time is left."""
+        if not setback.passing:
             return None
         pause = (setback.wait or 0.0) + self.draw() * _FIRST_PAUSE * 2 ** (attempt - 1)
         return pause if pause < remaining else None

@@ -19,8 +19,7 @@ class User:
         name: Name for people; the login name where there is no other.
         timezone: IANA name. None: not told.
         is_active: False when nothing new may be booked.
-        is_internal: False for people of customers.
-        roles: Names of roles, in lower case.
+        is_technician: Whether they are one of the tenant's own people, with the role `technician`.
         email: E-mail address. None: none.
     """
 
@@ -28,8 +27,7 @@ class User:
     name: str
     timezone: str | None
     is_active: bool
-    is_internal: bool
-    roles: frozenset[str]
+    is_technician: bool
     email: str | None = None
 
 

@@ -4,7 +4,7 @@ import os
 
 import pytest
 
-pytest_plugins = ["tests.support.postgres", "tests.support.served"]
+pytest_plugins = ["server.conformance.times", "tests.support.postgres", "tests.support.served"]
 
 
 @pytest.hookimpl(optionalhook=True)

@@ -214,7 +214,7 @@ async def test_reading_is_noted_once_an_hour(office: Office, served: Served) -> 
     assert (await feeds(office))[0].last_read_time == listed.last_read_time
 
 
-@pytest.mark.parametrize("user", ["", "me", str(uuid4())])
+@pytest.mark.parametrize("user", ["", "me", str(uuid4())], ids=["empty", "me", "nobody"])
 async def test_feeds_are_for_users_there_are(office: Office, user: str) -> None:
     """A technician who does not exist is INPUT_INVALID at `user_id`."""
     with refused("INPUT_INVALID", INVALID, "user_id"):

@@ -6,15 +6,16 @@ from typing import Any
 from urllib.parse import quote, urlencode
 
 from sandbox.client import SandboxControl
+from sandbox.control import seed_of
 from sandbox.serving import SandboxServer
-from sandbox.teams import load_seed
 
-TENANT, OTHER_TENANT = (one["id"] for one in load_seed()["directories"])
-BOT, OLD_BOT = (one["app_id"] for one in load_seed()["bots"])
-APP = load_seed()["apps"][0]["id"]
-DANA, LEE, SAM, KIM = (one["id"] for one in load_seed()["users"])
-DANA_CHAT, SAM_CHAT, OLD_CHAT = (one["id"] for one in load_seed()["conversations"])
-GENERAL, ALERTS, LEADS, FINANCE = (one["id"] for one in load_seed()["channels"])
+_SEED = seed_of("teams")
+TENANT, OTHER_TENANT = (one["id"] for one in _SEED["directories"])
+BOT, OLD_BOT = (one["app_id"] for one in _SEED["bots"])
+APP = _SEED["apps"][0]["id"]
+DANA, LEE, SAM, KIM = (one["id"] for one in _SEED["users"])
+DANA_CHAT, SAM_CHAT, OLD_CHAT = (one["id"] for one in _SEED["conversations"])
+GENERAL, ALERTS, LEADS, FINANCE = (one["id"] for one in _SEED["channels"])
 CARD = {
     "contentType": "application/vnd.microsoft.card.adaptive",
     "content": {"type": "AdaptiveCard", "version": "1.5", "body": []},

@@ -10,13 +10,15 @@ import yaml
 from jsonschema import Draft202012Validator
 
 from sandbox.client import SandboxControl, SandboxRefused
-from sandbox.levelio import create_app, load_seed
+from sandbox.control import seed_of
+from sandbox.levelio import create_app
 from sandbox.serving import SandboxServer
 from tests.support.shared import shared
 
-DEVICES = {row["hostname"]: row["id"] for row in load_seed()["devices"]}
-AUTOMATIONS = {row["name"]: row["id"] for row in load_seed()["automations"]}
-ALERT = load_seed()["alerts"][0]["id"]
+SEED = seed_of("levelio")
+DEVICES = {row["hostname"]: row["id"] for row in SEED["devices"]}
+AUTOMATIONS = {row["name"]: row["id"] for row in SEED["automations"]}
+ALERT = SEED["alerts"][0]["id"]
 SERVER = DEVICES["NORTHWIND-APP02"]
 
 
@@ -64,7 +66,7 @@ def test_only_a_known_bare_key_is_let_in(level: Level) -> None:
 @pytest.mark.parametrize(
     ("method", "path"),
     [
-        ("POST", f"alerts/{load_seed()['alerts'][0]['id']}/resolve"),
+        ("POST", f"alerts/{ALERT}/resolve"),
         ("PATCH", f"devices/{SERVER}"),
         ("DELETE", "tags/x"),
     ],
@@ -114,8 +116,8 @@ def test_parts_of_a_device_are_told_when_asked_for(level: Level) -> None:
 
 def test_devices_are_filtered(level: Level) -> None:
     """By direct group, by any group above, by tag, by exact host name and by serial number."""
-    groups = {row["name"]: row["id"] for row in load_seed()["groups"]}
-    tags = {row["name"]: row["id"] for row in load_seed()["tags"]}
+    groups = {row["name"]: row["id"] for row in SEED["groups"]}
+    tags = {row["name"]: row["id"] for row in SEED["tags"]}
     assert level.ids(f"devices?group_id={groups['Northwind']}") == []
     assert len(level.ids(f"devices?ancestor_group_id={groups['Northwind']}")) == 4
     assert len(level.ids(f"devices?tag_id={tags['patch-ring-2']}")) == 2

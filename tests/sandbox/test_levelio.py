@@ -1,6 +1,5 @@
 """The simulated Level account: keys, pages, parts of devices, alerts, triggers, runs, and what it refuses."""
 
-import http.client
 import json
 from collections.abc import Iterator
 from typing import Any
@@ -14,6 +13,7 @@ from sandbox.control import seed_of
 from sandbox.levelio import create_app
 from sandbox.serving import SandboxServer
 from tests.support.shared import shared
+from tests.support.web import fetch
 
 SEED = seed_of("levelio")
 DEVICES = {row["hostname"]: row["id"] for row in SEED["devices"]}
@@ -26,21 +26,15 @@ class Level:
     """Blocking requests to the simulated account."""
 
     def __init__(self, url: str) -> None:
+        self._url = url
         self.control = SandboxControl(url)
         self.keys = self.control.credentials()
-        self._address = url.removeprefix("http://")
 
     def __call__(self, method: str, path: str, body: Any = None, key: str | None = "") -> tuple[int, Any]:
         """Status and parsed body; an empty body is None. Key: the one that may write when empty, none when None."""
         headers = {} if key is None else {"Authorization": key or self.keys["api_key"]}
-        connection = http.client.HTTPConnection(self._address, timeout=20)
-        try:
-            connection.request(method, f"/v2/{path}", None if body is None else json.dumps(body), headers)
-            response = connection.getresponse()
-            text = response.read()
-            return response.status, json.loads(text) if text else None
-        finally:
-            connection.close()
+        answer = fetch(self._url, method, f"/v2/{path}", body, headers)
+        return answer.status, answer.json() if answer.body else None
 
     def ids(self, path: str) -> list[str]:
         """Ids of a list's rows."""

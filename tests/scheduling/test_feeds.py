@@ -158,7 +158,7 @@ async def test_head_tells_the_headers_alone(office: Office, served: Served) -> N
     whole = await fetched(served.handle, path)
     head = await fetched(served.handle, path, "HEAD")
     assert (head.status, head.body) == (200, b"")
-    assert head.facts[2] == whole.facts[2]
+    assert facts(head)[2] == facts(whole)[2]
     assert (await fetched(served.handle, path, "POST")).status == 405
 
 

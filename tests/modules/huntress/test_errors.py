@@ -10,8 +10,8 @@ from server.gen.patchbay.modules.huntress.v1 import huntress_pb2 as pb
 from server.modules.huntress import MODULE, instance_url
 from server.modules.huntress.actions import find_incidents, get_account, get_agent, get_incident
 from server.sdk import ActionFailure, Effect
-from tests.modules.harness import Connected
-from tests.modules.huntress.conftest import Connect, asked, failing
+from tests.modules.harness import Connect, Connected
+from tests.modules.huntress.conftest import asked, failing
 from tests.modules.huntress.world import KEYS, NOBODY, READY, by_key
 
 pytestmark = pytest.mark.anyio

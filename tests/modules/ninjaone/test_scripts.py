@@ -11,9 +11,8 @@ from sandbox.serving import SandboxServer
 from server.gen.patchbay.modules.ninjaone.v1.ninjaone_pb2 import RunScriptRequest, ScriptingOptionsRequest
 from server.modules.ninjaone.actions import run_script, scripting_options
 from server.sdk import Effect
-from tests.modules.harness import Connected
+from tests.modules.harness import Connect, Connected
 from tests.modules.ninjaone.asking import asked, bodies, failing, run, token_requests
-from tests.modules.ninjaone.conftest import Connect
 from tests.modules.ninjaone.world import (
     CLEANUP,
     DESK,

@@ -11,9 +11,8 @@ from server.gen.patchbay.modules.tacticalrmm.v1.tacticalrmm_pb2 import RunScript
 from server.modules.tacticalrmm.actions import run_script
 from server.modules.tacticalrmm.runs import probe_script_run
 from server.sdk import ActionFailure, Effect
-from tests.modules.harness import Connected
+from tests.modules.harness import Connect, Connected
 from tests.modules.tacticalrmm.asking import ask, posts, somebody_runs
-from tests.modules.tacticalrmm.conftest import Connect
 from tests.modules.tacticalrmm.world import (
     ENDLESS,
     LINUX,

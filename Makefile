@@ -13,8 +13,8 @@ demo: $(STAMP) ## The main job from start to end, on embedded defaults
 up: $(STAMP) ## The demo's server, staying up
 	$(BIN)/patchbay up
 
-test: $(STAMP) ## All tests
-	$(BIN)/pytest
+test: $(STAMP) ## All tests, in as many processes as there are cores, at least two
+	$(BIN)/pytest -n auto --dist loadscope
 
 judges: $(STAMP) ## Microsoft's own validators, 27 MB, and manifest schemas, for tests that skip without them
 	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[judges]'

@@ -317,7 +317,7 @@ async def test_rule_7_return_does_not_wait_for_a_local_transaction(served: Serve
 async def test_a_read_answers_before_the_callers_deadline(served: Served) -> None:
     """The vendor hangs longer than the caller waits: the caller is told why, instead of a broken call."""
     served.lab.hold("GET")
-    done = await served.execute("read", {"name": "a"}, timeout=1.0)
+    done = await served.execute("read", {"name": "a"}, timeout=2.0)
     assert (done.state, done.failure.effect) == (FAILED, failure_pb2.EFFECT_NONE)
 
 
@@ -325,7 +325,7 @@ async def test_executions_without_a_waiting_caller_count_as_load(served: Served)
     """Callers with little patience cannot make a server run more than it accepts."""
     served.handle.house.executor._max_running = 1
     let_go = served.lab.hold("POST")
-    early = await served.execute("run_raw", {"text": "a"}, "k", timeout=1.0)
+    early = await served.execute("run_raw", {"text": "a"}, "k", timeout=2.0)
     assert early.state == RUNNING
     with refused("OVERLOADED", grpc.StatusCode.RESOURCE_EXHAUSTED):
         await served.execute("run_raw", {"text": "a"}, "k2")

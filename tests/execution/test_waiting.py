@@ -42,7 +42,7 @@ async def test_rule_7_attach_ends_before_the_callers_deadline(served: Served) ->
     """A caller with little time gets the execution as RUNNING instead of an error."""
     let_go = served.lab.hold("POST")
     call = await begun(served)
-    attached = await served.execute("run_raw", {"text": "a"}, "k", timeout=1.0)
+    attached = await served.execute("run_raw", {"text": "a"}, "k", timeout=2.0)
     assert attached.state == RUNNING
     let_go()
     await call
@@ -71,7 +71,7 @@ async def test_rule_7_fail_is_aborted(served: Served) -> None:
 async def test_rule_9_a_callers_deadline_does_not_stop_a_sent_call(served: Served) -> None:
     """The caller's time is shorter than the vendor's: it is told RUNNING, the outcome is there later."""
     let_go = served.lab.hold("POST")
-    early = await served.execute("run_raw", {"text": "a"}, "k", timeout=1.0)
+    early = await served.execute("run_raw", {"text": "a"}, "k", timeout=2.0)
     assert early.state == RUNNING
     let_go()
     done = await served.caller.execution("k", wait=10)

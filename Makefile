@@ -5,6 +5,9 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 MANIFEST_SCHEMAS := @microsoft/app-manifest@1.1.2
 
+# Tests start servers by the hundred; without its compiled files each would compile the server anew.
+unexport PYTHONDONTWRITEBYTECODE
+
 .PHONY: demo up test judges judges-graph lint types contract check bench generate constraints clean
 
 demo: $(STAMP) ## The main job from start to end, on embedded defaults

@@ -5,6 +5,9 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 MANIFEST_SCHEMAS := @microsoft/app-manifest@1.1.2
 
+# Tests start servers by the hundred; without its compiled files each would compile the server anew.
+unexport PYTHONDONTWRITEBYTECODE
+
 .PHONY: demo up test judges judges-graph lint types contract check bench generate constraints clean
 
 demo: $(STAMP) ## The main job from start to end, on embedded defaults
@@ -13,8 +16,8 @@ demo: $(STAMP) ## The main job from start to end, on embedded defaults
 up: $(STAMP) ## The demo's server, staying up
 	$(BIN)/patchbay up
 
-test: $(STAMP) ## All tests
-	$(BIN)/pytest
+test: $(STAMP) ## All tests, in as many processes as there are cores, at least two
+	$(BIN)/pytest -n auto --dist loadscope
 
 judges: $(STAMP) ## Microsoft's own validators, 27 MB, and manifest schemas, for tests that skip without them
 	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[judges]'

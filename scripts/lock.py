@@ -11,7 +11,7 @@ HEADER = "# Versions that are tested together. Written by `make constraints`.\n"
 def main() -> None:
     """Writes the file."""
     found = {re.sub(r"[-_.]+", "-", one.metadata["Name"]).lower(): one.version for one in distributions()}
-    lines = [f"{name}=={version}\n" for name, version in sorted(found.items()) if name not in OURS]
+    lines = sorted(f"{name}=={version}\n" for name, version in found.items() if name not in OURS)
     Path("constraints.txt").write_text(HEADER + "".join(lines))
 
 

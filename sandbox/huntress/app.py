@@ -1,6 +1,5 @@
 """The simulated vendor as an ASGI application."""
 
-import copy
 from collections.abc import Awaitable, Callable
 from typing import cast
 
@@ -11,14 +10,14 @@ from starlette.responses import Response
 from starlette.routing import Route
 from starlette.types import Receive, Scope, Send
 
-from sandbox.control import EffectLog, JsonObject, StateError
+from sandbox.control import JsonObject, Seeded
 from sandbox.huntress.endpoints import ENDPOINTS, Handler
 from sandbox.huntress.models import Key
 from sandbox.huntress.wire import Refused
 from sandbox.huntress.world import Vault, World
 
 
-class Huntress:
+class Huntress(Seeded[World]):
     """One simulated vendor with its accounts.
 
     Args:
@@ -29,10 +28,8 @@ class Huntress:
     name = "huntress"
 
     def __init__(self, seed: JsonObject) -> None:
-        self._seed = seed
         self._vault = Vault([key["name"] for key in seed.get("keys", [])], seed.get("credentials", {}))
-        self.effects = EffectLog()
-        self.world = World(seed, self._vault, self.effects)
+        super().__init__(lambda effects: World(seed, self._vault, effects))
         routes = [Route(path, self._guarded(handler), methods=[method]) for method, path, handler in ENDPOINTS]
         self._app = Starlette(routes=routes, exception_handlers={Refused: self._refused, HTTPException: self._unknown})
 
@@ -66,23 +63,6 @@ class Huntress:
     async def _unknown(self, _request: Request, error: Exception) -> Response:
         unknown = cast("HTTPException", error)
         return Refused(unknown.status_code, unknown.detail).answer(self.world.settings.errors)
-
-    def reset(self) -> None:
-        """Return to the seed; keys stay valid."""
-        self.world = World(self._seed, self._vault, self.effects)
-
-    def snapshot(self) -> JsonObject:
-        """The world without credentials."""
-        return self.world.snapshot()
-
-    def patch(self, changes: JsonObject) -> None:
-        """Change the world; see `World.change` for what can be wished."""
-        settings, tables = copy.deepcopy(self.world.settings), copy.deepcopy(self.world.tables)
-        try:
-            self.world.change(changes)
-        except (StateError, AttributeError, KeyError, TypeError, ValueError) as error:
-            self.world.settings, self.world.tables = settings, tables
-            raise StateError(f"nothing changed: {error}") from None
 
     def credentials(self) -> JsonObject:
         """Keys and secrets by the key's name."""

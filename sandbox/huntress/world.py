@@ -9,7 +9,7 @@ from dataclasses import asdict
 from datetime import UTC, datetime
 from typing import Any
 
-from sandbox.control import EffectLog, JsonObject, StateError
+from sandbox.control import EffectLog, JsonObject, SeededWorld, StateError
 from sandbox.control.records import build, update
 from sandbox.huntress.models import Account, Agent, IncidentReport, Key, Organization, Settings
 
@@ -21,7 +21,7 @@ TABLES: Mapping[str, type] = {
 }
 
 
-class World:
+class World(SeededWorld):
     """Everything the vendor knows.
 
     Attributes:
@@ -32,7 +32,7 @@ class World:
     """
 
     def __init__(self, seed: JsonObject, vault: "Vault", effects: EffectLog) -> None:
-        self.effects = effects
+        super().__init__(effects)
         self.settings = build(Settings, seed.get("settings", {}))
         self.keys = {vault.header(key.name): key for key in (build(Key, one) for one in seed.get("keys", []))}
         self.tables: dict[str, dict[int, Any]] = {name: {} for name in TABLES}

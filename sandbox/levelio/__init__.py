@@ -4,10 +4,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from sandbox.control import JsonObject, Sandbox
-from sandbox.levelio.app import Level, load_seed, mask_path
+from sandbox.control import JsonObject, Sandbox, seed_of
+from sandbox.levelio.app import Level, mask_path
 
-__all__ = ["Level", "create_app", "demo_connection", "load_seed"]
+__all__ = ["Level", "create_app", "demo_connection"]
 
 
 def create_app(seed: Path | JsonObject | None = None) -> Sandbox:
@@ -16,7 +16,7 @@ def create_app(seed: Path | JsonObject | None = None) -> Sandbox:
     Args:
         seed: A seed file or its content; the demo world when None.
     """
-    return Sandbox(Level(seed if isinstance(seed, dict) else load_seed(seed)), mask_path=mask_path)
+    return Sandbox(Level(seed_of("levelio", seed)), mask_path=mask_path)
 
 
 def demo_connection(url: str, credentials: Mapping[str, Any]) -> dict[str, Any]:

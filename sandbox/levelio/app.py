@@ -1,13 +1,11 @@
 """The simulated Level API as an ASGI application."""
 
-import json
 import re
-from pathlib import Path
 from urllib.parse import parse_qsl, unquote
 
 from starlette.types import Receive, Scope, Send
 
-from sandbox.control import EffectLog, JsonObject
+from sandbox.control import JsonObject, Seeded
 from sandbox.control.requests import fingerprint
 from sandbox.levelio.routes import ROUTES
 from sandbox.levelio.routing import answer
@@ -15,11 +13,10 @@ from sandbox.levelio.vault import Vault
 from sandbox.levelio.wire import Call
 from sandbox.levelio.world import World
 
-DEMO_SEED = Path(__file__).parent / "seeds" / "demo.json"
 _TOKEN = re.compile(r"(?<=/automations/webhooks/)[^/]+")
 
 
-class Level:
+class Level(Seeded[World]):
     """One simulated account.
 
     Args:
@@ -30,10 +27,8 @@ class Level:
     name = "levelio"
 
     def __init__(self, seed: JsonObject) -> None:
-        self._seed = seed
         self._vault = Vault(seed.get("credentials"))
-        self.effects = EffectLog()
-        self.world = World(seed, self._vault, self.effects)
+        super().__init__(lambda effects: World(seed, self._vault, effects))
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request; its body must arrive in one message, as the control plane delivers it."""
@@ -49,27 +44,9 @@ class Level:
         )
         await answer(call, ROUTES)(scope, receive, send)
 
-    def reset(self) -> None:
-        """Return to the seed; keys stay, and so do the tokens of the seed's triggers."""
-        self.world = World(self._seed, self._vault, self.effects)
-
-    def snapshot(self) -> JsonObject:
-        """The world without credentials."""
-        return self.world.snapshot()
-
-    def patch(self, changes: JsonObject) -> None:
-        """Change the world; see `World.change` for what can be wished."""
-        self.world.change(changes)
-
     def credentials(self) -> JsonObject:
         """Keys, and tokens by the id of their trigger, in plain text."""
         return self._vault.describe()
-
-
-def load_seed(path: Path | None = None) -> JsonObject:
-    """A seed file, the demo's by default."""
-    seed: JsonObject = json.loads((path or DEMO_SEED).read_text(encoding="utf-8"))
-    return seed
 
 
 def mask_path(path: str) -> str:

@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from itertools import count
 from typing import Any, Literal
 
-from sandbox.control import EffectLog, JsonObject, StateError
+from sandbox.control import EffectLog, JsonObject, SeededWorld, StateError
 from sandbox.control.records import build, update
 from sandbox.levelio.vault import Vault
 
@@ -69,7 +69,7 @@ def now() -> str:
     return datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
-class World:
+class World(SeededWorld):
     """Everything the account knows.
 
     Attributes:
@@ -79,7 +79,8 @@ class World:
     """
 
     def __init__(self, seed: JsonObject, vault: Vault, effects: EffectLog) -> None:
-        self.vault, self.effects = vault, effects
+        super().__init__(effects)
+        self.vault = vault
         self.settings = build(Settings, seed.get("settings", {}))
         self.tables: dict[str, dict[str, JsonObject]] = {name: {} for name in _FIELDS}
         for name in _FIELDS:
@@ -117,21 +118,13 @@ class World:
         return copy.deepcopy({"settings": asdict(self.settings), **tables, "custom_field_values": self.values})
 
     def change(self, wish: JsonObject) -> None:
-        """Apply one `PATCH /_sandbox/state`, all or nothing.
+        """Apply one `PATCH /_sandbox/state`; raises `StateError` at the first part that cannot be.
 
         The wish may have: `settings` (fields to set); a table's name (objects: id to fields); `add_<table>` (arrays of
         rows); `remove_<table>` (arrays of ids); `advance_runs` (how many steps all runs move).
-
-        Raises:
-            StateError: A part cannot be; nothing changed.
         """
-        before = copy.deepcopy((self.settings, self.tables))
-        try:
-            for name, part in wish.items():
-                self._change_one(name, part)
-        except (StateError, AttributeError, KeyError, TypeError) as error:
-            self.settings, self.tables = before
-            raise StateError(f"nothing changed: {error}") from None
+        for name, part in wish.items():
+            self._change_one(name, part)
         self.vault.provide(self.tables["triggers"])
 
     def _change_one(self, name: str, part: Any) -> None:

@@ -4,10 +4,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from sandbox.control import JsonObject, Sandbox
-from sandbox.microsoft365calendar.app import Calendars, load_seed
+from sandbox.control import JsonObject, Sandbox, seed_of
+from sandbox.microsoft365calendar.app import Calendars
 
-__all__ = ["Calendars", "create_app", "demo_connection", "load_seed"]
+__all__ = ["Calendars", "create_app", "demo_connection"]
 
 
 def create_app(seed: Path | JsonObject | None = None) -> Sandbox:
@@ -16,7 +16,7 @@ def create_app(seed: Path | JsonObject | None = None) -> Sandbox:
     Args:
         seed: A seed file or its content; the demo world when None.
     """
-    return Sandbox(Calendars(seed if isinstance(seed, dict) else load_seed(seed)))
+    return Sandbox(Calendars(seed_of("microsoft365calendar", seed)))
 
 
 def demo_connection(url: str, credentials: Mapping[str, Any]) -> dict[str, Any]:

@@ -87,7 +87,7 @@ def _at_event(call: Call, owner: Person, id: str) -> Response:
     master, _, day = id.partition(".OID.")
     stored = _event(call, owner, master)
     if call.method == "PATCH":
-        call.world.change(stored, checked(call.json(), new=False))
+        call.world.edit(stored, checked(call.json(), new=False))
         return JSONResponse(_told(stored))
     if not day:
         call.world.remove(stored)

@@ -6,13 +6,13 @@ from dataclasses import asdict
 from datetime import UTC, datetime
 from typing import Any
 
-from sandbox.control import EffectLog, JsonObject, StateError
-from sandbox.control.records import build, checked, update
+from sandbox.control import EffectLog, JsonObject, SeededWorld, StateError
+from sandbox.control.records import build, update
 from sandbox.microsoft365calendar.models import Person, Settings, Stored
 from sandbox.microsoft365calendar.occurrences import occurrences
 
 
-class World:
+class World(SeededWorld):
     """Everything but the credentials.
 
     Args:
@@ -20,8 +20,10 @@ class World:
         effects: Where changes are counted.
     """
 
+    editable = ("settings", "people", "events", "transactions", "tokens")
+
     def __init__(self, seed: JsonObject, effects: EffectLog) -> None:
-        self.effects = effects
+        super().__init__(effects)
         self.tenant_id: str = seed["tenant_id"]
         self.app_id: str = seed["app_id"]
         self.settings = build(Settings, seed.get("settings", {}))
@@ -47,7 +49,7 @@ class World:
         self.effects.record("create_event", stored.id, {"owner": owner.id, "subject": content["subject"]})
         return stored
 
-    def change(self, stored: Stored, body: JsonObject) -> None:
+    def edit(self, stored: Stored, body: JsonObject) -> None:
         """Changes an event. A series that is told again has its deleted instances back."""
         content = {**stored.content, **body}
         if content != stored.content:
@@ -95,35 +97,34 @@ class World:
             "events": [_shown(one) for one in self.events.values()],
         }
 
-    def alter(self, changes: JsonObject) -> None:
-        """Changes the world: `settings`, `people` (fields by id), `delete_events` (ids) and `move_events` (ids
-        to calendars) as a person does it, `expire_tokens`.
+    def change(self, wish: JsonObject) -> None:
+        """Applies one `PATCH /_sandbox/state`; raises `StateError` at the first part that cannot be.
 
-        Raises:
-            StateError: Something is unknown; nothing is changed.
+        The wish may have: `settings` (fields to set); `people` (id or address to fields); `delete_events` (ids) and
+        `move_events` (ids to calendars), as a person does it; `expire_tokens` (true).
         """
-        if unknown := set(changes) - {"settings", "people", "delete_events", "move_events", "expire_tokens"}:
-            raise StateError(f"the world has no {', '.join(sorted(unknown))}")
-        people = {self._known(id): fields for id, fields in changes.get("people", {}).items()}
-        gone = [self._event(id) for id in changes.get("delete_events", [])]
-        moved = [(self._event(id), calendar) for id, calendar in changes.get("move_events", {}).items()]
-        for kind, fields in [(Settings, changes.get("settings", {})), *((Person, one) for one in people.values())]:
-            checked(kind, fields)
-        update(self.settings, changes.get("settings", {}))
-        for id, fields in people.items():
-            update(next(one for one in self.people if one.id == id), fields)
-        for stored in gone:
-            self.remove(stored, by_person=True)
-        for stored, calendar in moved:
-            self.move(stored, calendar)
-        if changes.get("expire_tokens"):
-            self.tokens.clear()
+        for name, part in wish.items():
+            if name == "settings":
+                update(self.settings, part)
+            elif name == "people":
+                for wanted, fields in part.items():
+                    update(self._known(wanted), fields)
+            elif name == "delete_events":
+                for id in part:
+                    self.remove(self._event(id), by_person=True)
+            elif name == "move_events":
+                for id, calendar in part.items():
+                    self.move(self._event(id), calendar)
+            elif (name, part) == ("expire_tokens", True):
+                self.tokens.clear()
+            else:
+                raise StateError(f"the state has no part {name!r}, or it cannot be {part!r}")
 
-    def _known(self, name: str) -> str:
+    def _known(self, name: str) -> Person:
         person = self.person(name)
         if person is None:
             raise StateError(f"there is no person {name!r}")
-        return person.id
+        return person
 
     def _event(self, id: str) -> Stored:
         if id not in self.events:

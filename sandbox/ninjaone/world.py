@@ -8,7 +8,7 @@ from dataclasses import asdict
 from typing import Any
 from uuid import uuid4
 
-from sandbox.control import EffectLog, JsonObject, StateError
+from sandbox.control import EffectLog, JsonObject, SeededWorld, StateError
 from sandbox.control.records import build, update
 from sandbox.ninjaone.models import (
     Activity,
@@ -38,7 +38,7 @@ TABLES: dict[str, tuple[type, str]] = {
 _FIRST_ACTIVITY = 900_100
 
 
-class World:
+class World(SeededWorld):
     """Everything the instance knows.
 
     Attributes:
@@ -46,15 +46,17 @@ class World:
         tables: The records by table name and identifier.
     """
 
+    editable = ("settings", "tables", "activities", "tokens")
+
     def __init__(self, seed: JsonObject, vault: Vault, effects: EffectLog) -> None:
-        self.effects, self.vault = effects, vault
+        super().__init__(effects)
+        self.vault = vault
         self.settings = build(Settings, seed.get("settings", {}))
         self.tables: dict[str, dict[Any, Any]] = {
             name: _records(kind, key, seed.get(name, [])) for name, (kind, key) in TABLES.items()
         }
         self.activities: list[Activity] = []
         self.tokens = Tokens()
-        self.tasks: set[asyncio.Task[None]] = set()
         self._signed_in: set[str] = set()
         self.provide()
 
@@ -93,11 +95,6 @@ class World:
                 grant = Grant(client_id, (*self.apps[client_id].scopes, "offline_access"), user)
                 self.tokens.refresh[value] = RefreshToken(grant)
 
-    def end(self) -> None:
-        """Forgets whatever still runs."""
-        for task in self.tasks:
-            task.cancel()
-
     def later(self, seconds: float, then: Callable[[], None]) -> None:
         """Does something after simulated seconds; at once when there are none."""
         if seconds <= 0:
@@ -108,9 +105,7 @@ class World:
             await asyncio.sleep(seconds * self.settings.time_scale)
             then()
 
-        task = asyncio.get_running_loop().create_task(wait())
-        self.tasks.add(task)
-        task.add_done_callback(self.tasks.discard)
+        self.background(wait())
 
     def note(self, device: Device, series: str, kind: str, status_code: str, name: str, **more: Any) -> None:
         """Writes the activity log, after the lag."""

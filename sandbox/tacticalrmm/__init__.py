@@ -4,10 +4,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from sandbox.control import JsonObject, Sandbox
-from sandbox.tacticalrmm.app import TacticalRmm, load_seed
+from sandbox.control import JsonObject, Sandbox, seed_of
+from sandbox.tacticalrmm.app import TacticalRmm
 
-__all__ = ["TacticalRmm", "create_app", "demo_connection", "load_seed"]
+__all__ = ["TacticalRmm", "create_app", "demo_connection"]
 
 
 def create_app(seed: Path | JsonObject | None = None) -> Sandbox:
@@ -16,7 +16,7 @@ def create_app(seed: Path | JsonObject | None = None) -> Sandbox:
     Args:
         seed: A seed file or its content; the demo world when None.
     """
-    return Sandbox(TacticalRmm(seed if isinstance(seed, dict) else load_seed(seed)))
+    return Sandbox(TacticalRmm(seed_of("tacticalrmm", seed)))
 
 
 def demo_connection(url: str, credentials: Mapping[str, Any]) -> dict[str, Any]:

@@ -1,7 +1,7 @@
 """The message bus between server and agents, and the machines at its other end."""
 
 import asyncio
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable
 
 from sandbox.tacticalrmm.models import Agent
 from sandbox.tacticalrmm.wire import Crash
@@ -23,13 +23,6 @@ class Bus:
 
     def _seconds(self, simulated: float) -> float:
         return max(0.0, simulated) * self._world.settings.time_scale
-
-    def later(self, work: Coroutine[None, None, None]) -> asyncio.Task[None]:
-        """Do something in the background, until the world ends."""
-        task = asyncio.create_task(work)
-        self._world.tasks.add(task)
-        task.add_done_callback(self._world.tasks.discard)
-        return task
 
     async def _fails(self, agent: Agent, limit: float) -> str | None:
         settings = self._world.settings
@@ -77,7 +70,7 @@ class Bus:
         if total <= 0:
             ended()
             return None
-        work = self.later(self._work(total, ended))
+        work = self._world.background(self._work(total, ended))
         if total < limit:
             await asyncio.wait({work})
             return None
@@ -94,7 +87,7 @@ class Bus:
         elif agent.answers:
             started()
             slow = agent.slow_seconds if agent.state == "slow" else 0.0
-            self.later(self._work(seconds + slow, ended))
+            self._world.background(self._work(seconds + slow, ended))
 
     async def _work(self, seconds: float, ended: Callable[[], None]) -> None:
         await asyncio.sleep(self._seconds(seconds))
@@ -105,7 +98,7 @@ class Bus:
         if seconds <= 0:
             then()
         else:
-            self.later(self._work(seconds, then))
+            self._world.background(self._work(seconds, then))
 
     async def request(self, agent: Agent, limit: float) -> str | None:
         """Ask for something that takes an agent no time. Returns as `ask`."""

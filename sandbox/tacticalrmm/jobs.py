@@ -69,7 +69,7 @@ class Job:
     def queue(self) -> None:
         """Let a worker of the server send it, if there is one."""
         if self._call.world.settings.queue_workers:
-            self.bus.later(self.forget())
+            self._call.world.background(self.forget())
 
     def audit(self) -> None:
         """Leave a trace in the audit trail, as single runs do and bulk runs do not."""

@@ -1,6 +1,5 @@
 """The simulated Tactical RMM server's memory: built from a seed, changed by requests and by tests."""
 
-import asyncio
 import copy
 from collections import defaultdict, deque
 from collections.abc import Iterable
@@ -9,7 +8,7 @@ from datetime import datetime
 from itertools import count
 from typing import Any, TypeVar
 
-from sandbox.control import EffectLog, JsonObject, StateError
+from sandbox.control import EffectLog, JsonObject, SeededWorld, StateError
 from sandbox.control.records import build, update
 from sandbox.tacticalrmm.models import (
     Agent,
@@ -30,8 +29,6 @@ _T = TypeVar("_T")
 AuditEntry = tuple[datetime, str, str, Agent, str, Any, Any]
 _AUDIT_KEPT = 1000
 _TABLES = ("clients", "sites", "roles", "users", "keys", "agents", "scripts")
-EDITABLE = ("settings", *_TABLES, "commands", "custom_fields", "alerts", "checks", "winupdates")
-"""Attributes of a world that a state change may touch."""
 
 
 def _records(kind: type[_T], seed: JsonObject, name: str, key: str) -> dict[Any, _T]:
@@ -39,7 +36,7 @@ def _records(kind: type[_T], seed: JsonObject, name: str, key: str) -> dict[Any,
     return {getattr(one, key): one for one in made}
 
 
-class World:
+class World(SeededWorld):
     """Everything the server knows.
 
     Attributes:
@@ -49,8 +46,11 @@ class World:
         alerts, checks, winupdates: Vendor rows as JSON objects by integer id.
     """
 
+    editable = ("settings", *_TABLES, "commands", "custom_fields", "alerts", "checks", "winupdates")
+
     def __init__(self, seed: JsonObject, vault: Vault, effects: EffectLog) -> None:
-        self.effects, self.vault = effects, vault
+        super().__init__(effects)
+        self.vault = vault
         self.settings = build(Settings, seed.get("settings", {}))
         self.clients: dict[int, Client] = _records(Client, seed, "clients", "id")
         self.sites: dict[int, Site] = _records(Site, seed, "sites", "id")
@@ -70,18 +70,12 @@ class World:
         self.history: defaultdict[int, list[HistoryRow]] = defaultdict(list)
         self.sessions = Sessions()
         self.logins: defaultdict[str, list[float]] = defaultdict(list)
-        self.tasks: set[asyncio.Task[None]] = set()
         self.ids: defaultdict[str, count[int]] = defaultdict(lambda: count(1))
         vault.provide(self.users.values(), self.keys.values())
 
     @staticmethod
     def _rows(seed: JsonObject, name: str) -> dict[int, JsonObject]:
         return {row["id"]: copy.deepcopy(row) for row in seed.get(name, [])}
-
-    def end(self) -> None:
-        """Forget whatever still runs."""
-        for task in self.tasks:
-            task.cancel()
 
     def site_of(self, agent: Agent) -> Site:
         """The agent's site."""
@@ -117,6 +111,10 @@ class World:
             "history_rows": sum(len(rows) for rows in self.history.values()),
             "running": len(self.tasks),
         }
+
+    def change(self, wish: JsonObject) -> None:
+        """Applies one `PATCH /_sandbox/state`; see `Change` for what can be wished."""
+        Change(self).apply(wish)
 
 
 def _shown(records: Iterable[Any]) -> list[JsonObject]:

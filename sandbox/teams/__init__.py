@@ -4,10 +4,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from sandbox.control import JsonObject, Sandbox
-from sandbox.teams.app import Teams, load_seed
+from sandbox.control import JsonObject, Sandbox, seed_of
+from sandbox.teams.app import Teams
 
-__all__ = ["Teams", "bases", "create_app", "demo_connection", "load_seed"]
+__all__ = ["Teams", "bases", "create_app", "demo_connection"]
 
 # Of the demo world.
 _APP = "c0ffee00-1111-4222-8333-444455556666"
@@ -20,7 +20,7 @@ def create_app(seed: Path | JsonObject | None = None) -> Sandbox:
     Args:
         seed: A seed file or its content; the demo world when None.
     """
-    teams = Teams(seed if isinstance(seed, dict) else load_seed(seed))
+    teams = Teams(seed_of("teams", seed))
     return Sandbox(teams, controls={"inbound": teams.delivery.send, "inbound/token": teams.delivery.sign})
 
 

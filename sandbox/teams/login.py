@@ -7,11 +7,12 @@ refuses is a guess: directory, application, scope, secret.
 from starlette.responses import JSONResponse, Response
 
 from sandbox.control.wire import Refused
+from sandbox.microsoft import login_error
 from sandbox.teams.clouds import CLOUDS, CloudName, legacy_cloud
 from sandbox.teams.models import Bot, Directory
 from sandbox.teams.routing import Routes, Surface
 from sandbox.teams.tokens import AccessToken
-from sandbox.teams.wire import Call, login_error
+from sandbox.teams.wire import Call
 
 _DEFAULT = "/.default"
 

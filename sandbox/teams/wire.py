@@ -1,14 +1,14 @@
-"""One request as a handler sees it, and the shapes in which three services refuse."""
+"""One request as a handler sees it, and the shapes in which two services refuse."""
 
 import json
 import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
-from uuid import uuid4
 
 from starlette.responses import HTMLResponse, JSONResponse
 
-from sandbox.control.wire import Refused, Sent
+from sandbox.control.wire import Refused
+from sandbox.microsoft import Asked
 
 if TYPE_CHECKING:
     from sandbox.teams.models import Bot
@@ -43,51 +43,29 @@ def too_large(form: str) -> Refused:
 def graph_error(call: "Call", status: int, code: str, message: str, headers: dict[str, str] | None = None) -> Refused:
     """Graph's envelope; see https://learn.microsoft.com/graph/errors."""
     inner = {
-        "date": time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(call.world.now())),
+        "date": time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(call.now())),
         "request-id": call.request_id,
         "client-request-id": call.header("client-request-id") or call.request_id,
     }
     return Refused(JSONResponse({"error": {"code": code, "message": message, "innerError": inner}}, status, headers))
 
 
-def login_error(call: "Call", status: int, error: str, number: int, text: str) -> Refused:
-    """The token endpoint's refusal; the description ends with three lines for support."""
-    stamp = time.strftime("%Y-%m-%d %H:%M:%SZ", time.gmtime(call.world.now()))
-    trace, correlation = call.request_id, str(uuid4())
-    support = f"Trace ID: {trace}\r\nCorrelation ID: {correlation}\r\nTimestamp: {stamp}"
-    body = {
-        "error": error,
-        "error_description": f"AADSTS{number}: {text}\r\n{support}",
-        "error_codes": [number],
-        "timestamp": stamp,
-        "trace_id": trace,
-        "correlation_id": correlation,
-        "error_uri": f"https://login.microsoftonline.com/error?code={number}",
-    }
-    return Refused(JSONResponse(body, status))
-
-
-@dataclass(slots=True)
-class Call(Sent):
+@dataclass(slots=True, kw_only=True)
+class Call(Asked):
     """One request.
 
     Attributes:
-        base: Address of the simulator, without a slash at its end.
-        parts: Segments of the path, each decoded; the first names the surface.
-        params: Those that the route leaves open.
+        params: The segments of the path that the route leaves open.
         signed: The token that signs it; set where one is needed.
     """
 
     world: "World"
-    method: str
-    base: str
-    parts: list[str]
-    raw_query: bytes
-    headers: dict[bytes, bytes]
-    body: bytes
-    request_id: str = field(default_factory=lambda: str(uuid4()))
     params: list[str] = field(default_factory=list)
     signed: "AccessToken | None" = None
+
+    def now(self) -> float:
+        """Unix time as the world's clock has it."""
+        return self.world.now()
 
     @property
     def token(self) -> "AccessToken":
@@ -101,14 +79,9 @@ class Call(Sent):
         """The bot whose token signs."""
         return self.world.bots[self.token.app_id]
 
-    def header(self, name: str) -> str:
-        """A header's value; empty when there is none."""
-        return self.headers.get(name.encode(), b"").decode("latin-1")
-
-    def bearer(self) -> "AccessToken | None":
+    def accepted(self) -> "AccessToken | None":
         """The token of the header, when it is known and not expired."""
-        scheme, _, value = self.header("authorization").partition(" ")
-        return self.world.tokens.valid(value.strip(), self.world.now()) if scheme.lower() == "bearer" else None
+        return self.world.tokens.valid(self.bearer, self.now()) if self.bearer else None
 
     def json(self) -> Any:
         """The body's value; None when it is no JSON."""

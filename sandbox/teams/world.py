@@ -1,14 +1,13 @@
 """The simulated vendor's memory: built from a seed, changed by requests and by tests."""
 
 import base64
-import copy
 import hashlib
 import time
 from collections.abc import Iterable, Iterator
 from dataclasses import asdict
 from typing import Any
 
-from sandbox.control import EffectLog, JsonObject, StateError
+from sandbox.control import EffectLog, JsonObject, SeededWorld, StateError
 from sandbox.control.records import build, update
 from sandbox.teams.limits import Limits
 from sandbox.teams.models import (
@@ -40,7 +39,7 @@ TABLES: dict[str, tuple[type, str]] = {
 """Tables of a world by name: the record, and the field that identifies it."""
 
 
-class World:
+class World(SeededWorld):
     """Everything the vendor knows.
 
     Attributes:
@@ -50,7 +49,8 @@ class World:
     """
 
     def __init__(self, seed: JsonObject, vault: Vault, effects: EffectLog) -> None:
-        self.effects, self.vault = effects, vault
+        super().__init__(effects)
+        self.vault = vault
         self.settings = build(Settings, seed.get("settings", {}))
         self.tables: dict[str, dict[str, Any]] = {name: {} for name in TABLES}
         for name in TABLES:
@@ -145,21 +145,13 @@ class World:
         }
 
     def change(self, wish: JsonObject) -> None:
-        """Applies one `PATCH /_sandbox/state`, whole or not at all.
+        """Applies one `PATCH /_sandbox/state`; raises `StateError` at the first part that cannot be.
 
         The wish may have: `settings` (fields to set); any table (identifier to fields); `add_<table>` (records);
         `remove_<table>` (identifiers); `expire_tokens` (true); `rotate_keys` (`keep` or `drop` the old ones).
-
-        Raises:
-            StateError: A part of it cannot be.
         """
-        before = copy.deepcopy((self.settings, self.tables))
-        try:
-            for name, part in wish.items():
-                self._change(name, part)
-        except (StateError, AttributeError, KeyError, TypeError) as error:
-            self.settings, self.tables = before
-            raise StateError(f"nothing changed: {error}") from None
+        for name, part in wish.items():
+            self._change(name, part)
         self.vault.provide(self.bots.values())
         if wish.get("expire_tokens"):
             self.tokens.clear()

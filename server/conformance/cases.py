@@ -1,6 +1,5 @@
 """What all cases share: the module's parts as parameters, and a stage, a vendor and scenes as fixtures."""
 
-import time
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from functools import cache
@@ -10,6 +9,7 @@ from typing import Any, ClassVar
 import pytest
 
 from server.composition import Register
+from server.conformance import times
 from server.conformance.bench import Bench, LocalBench
 from server.conformance.judging import is_keyless, is_read
 from server.conformance.scene import Scene, Trace
@@ -21,7 +21,6 @@ from server.core.registry import RegisteredAction, RegisteredModule, Registry
 Traces = Callable[[RegisteredAction], Trace]
 
 _STAGES = pytest.StashKey[dict[Register, Stage]]()
-_TIMES = pytest.StashKey[dict[str, float]]()
 
 
 class Cases:
@@ -118,30 +117,13 @@ class Cases:
         yield made
         made.disconnect()  # else its unknown outcomes are probed while the next case counts requests
 
-    @pytest.fixture(scope="class", autouse=True)
-    @classmethod
-    def timed(cls, request: pytest.FixtureRequest) -> Iterator[None]:
-        """Notes how long the module's cases took; told at the end of the run with `-rA` or `--durations`."""
-        began = time.monotonic()
-        yield
-        if not request.config.pluginmanager.has_plugin(_Times.NAME):
-            request.config.pluginmanager.register(_Times(), _Times.NAME)
-        times = request.config.stash.setdefault(_TIMES, {})
-        times[cls.bench.provider] = times.get(cls.bench.provider, 0.0) + time.monotonic() - began
-
-
-class _Times:
-    """Tells how long each module took."""
-
-    NAME = "patchbay-conformance-times"
-
-    def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
-        """Writes a line for each module."""
-        if "A" not in config.getoption("reportchars") and config.getoption("durations") is None:
-            return
-        terminalreporter.section("conformance")
-        for provider, seconds in config.stash[_TIMES].items():
-            terminalreporter.write_line(f"{provider}: {seconds:.1f} s")
+    @pytest.fixture(autouse=True)
+    def timed(self, request: pytest.FixtureRequest, record_property: Callable[[str, object], None]) -> None:
+        """Has the time of the case counted for its module."""
+        record_property(times.PROPERTY, self.bench.provider)
+        plugins = request.config.pluginmanager
+        if not plugins.has_plugin(times.__name__):
+            plugins.register(times, times.__name__)
 
 
 def _parameters(bench: Bench | LocalBench) -> dict[str, dict[str, Any]]:

@@ -202,7 +202,7 @@ def test_a_person_is_linked_and_their_calendar_connected(imported: Run, shell: R
     assert shell("directory", "deactivate", "dana").out == "Dana Rivera is inactive\n"
 
 
-@pytest.mark.parametrize("name", ["nobody", B])
+@pytest.mark.parametrize("name", ["nobody", B], ids=["name", "id"])
 def test_an_unknown_user_is_not_found(shell: Run, name: str) -> None:
     """By login name and by id."""
     assert shell("directory", "deactivate", name).code == ExitCode.NOT_FOUND

@@ -23,7 +23,7 @@ from tests.conformance import broken
 
 
 class TestBroken(Conformance):
-    bench = Bench(provider="statusboard", vendor=vendor.create_app, settings=settings, register=broken.{defect})
+    bench = Bench(provider="statusboard", vendor=vendor.create_app, settings=settings, register=broken.{register})
     golden = Path(__file__).with_name("catalog.json")
 """
 SELECTED = "in_doubt or refused_write or in_trouble or fails_closed or never_show or do_not_meet or reviewed"
@@ -55,21 +55,33 @@ FAILING = {
 }
 
 
-@pytest.mark.parametrize("defect", FAILING)
-def test_planted_defects_are_found(defect: str, tmp_path: Path) -> None:
-    """A module that lies, repeats, denies, leaks or mixes tenants fails the cases for that, and no others."""
-    (tmp_path / "test_broken.py").write_text(FILE.format(defect=defect))
-    (tmp_path / "catalog.json").write_text("{}\n")
+def run(folder: Path, register: str, *options: str) -> "subprocess.CompletedProcess[str]":
+    """Runs the suite for the sample module as a function of `broken` registers it."""
+    (folder / "test_broken.py").write_text(FILE.format(register=register))
+    (folder / "catalog.json").write_text("{}\n")
     paths = [str(path) for path in (ROOT, SAMPLE, SAMPLE / "tests")]
-    command = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "--tb=short", "-k", SELECTED, "."]
-    done = subprocess.run(
-        command,
+    return subprocess.run(
+        [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "--tb=short", *options, "."],
         check=False,
-        cwd=tmp_path,
+        cwd=folder,
         env={**os.environ, "PYTHONPATH": os.pathsep.join(paths)},
         capture_output=True,
         text=True,
         timeout=170,
     )
+
+
+@pytest.mark.parametrize("defect", FAILING)
+def test_planted_defects_are_found(defect: str, tmp_path: Path) -> None:
+    """A module that lies, repeats, denies, leaks or mixes tenants fails the cases for that, and no others."""
+    done = run(tmp_path, defect, "-k", SELECTED)
     failing = set(re.findall(r"^FAILED \S+::test_(\S+)", done.stdout, re.MULTILINE))
     assert failing == FAILING[defect], done.stdout[-6000:] + done.stderr[-2000:]
+
+
+@pytest.mark.parametrize("processes", [0, 2])
+def test_the_time_of_a_module_is_told(processes: int, tmp_path: Path) -> None:
+    """With `--durations` the run ends with the module's seconds, also where its cases ran in other processes."""
+    options = ("-k", "reviewed", "-p", "server.conformance.times", "-n", str(processes), "--durations=1")
+    done = run(tmp_path, "liar", *options)
+    assert re.search(r"^=+ conformance =+\n+statusboard: \d+\.\d s$", done.stdout, re.MULTILINE), done.stdout

@@ -54,7 +54,11 @@ async def test_a_later_link_takes_the_place_of_the_first(staffed: Office) -> Non
     assert [(one.provider, one.account_id) for one in user.accounts] == [("google", "108"), ("microsoft", other)]
 
 
-@pytest.mark.parametrize("account_id", ["dana@msp.test", "108", "{" + ENTRA[1:-1] + "}", ENTRA.replace("-", "")])
+@pytest.mark.parametrize(
+    "account_id",
+    ["dana@msp.test", "108", "{" + ENTRA[1:-1] + "}", ENTRA.replace("-", "")],
+    ids=["address", "number", "braces", "no dashes"],
+)
 async def test_microsoft_accounts_are_object_ids(staffed: Office, account_id: str) -> None:
     """An address or another spelling is refused with the field, and nothing is linked."""
     request = pb.LinkAccountRequest(user_id=DANA, provider="microsoft", account_id=account_id)

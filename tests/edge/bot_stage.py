@@ -1,7 +1,6 @@
 """A server with the messaging endpoint of Teams bots, and Teams."""
 
 import asyncio
-import http.client
 import json
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
@@ -19,6 +18,7 @@ from server.settings import Settings
 from server.store.conversations import Conversations
 from tests.sandbox.teams_caller import BOT, TENANT
 from tests.support.postgres import Fresh
+from tests.support.web import fetch
 
 KEYS = "/identity/v1/.well-known/keys"
 
@@ -74,16 +74,8 @@ class Stage:
 
     async def post(self, body: bytes, *, method: str = "POST", path: str = "/api/messages", **headers: str) -> int:
         """Sends exactly this; returns the status."""
-        return await asyncio.to_thread(self._post, body, method, path, headers)
-
-    def _post(self, body: bytes, method: str, path: str, headers: dict[str, str]) -> int:
-        host, _, port = self.handle.http_targets["bot_listen"].rpartition(":")
-        connection = http.client.HTTPConnection(host, int(port), timeout=20)
-        try:
-            connection.request(method, path, body, headers)
-            return connection.getresponse().status
-        finally:
-            connection.close()
+        target = self.handle.http_targets["bot_listen"]
+        return (await asyncio.to_thread(fetch, target, method, path, body, headers)).status
 
     def book(self, tenant: str | None = None) -> Conversations:
         """The book of a tenant."""

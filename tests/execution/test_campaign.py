@@ -120,11 +120,12 @@ async def claimed_not_sent(scene: Scene, strike: Strike) -> None:
 
 async def before_the_send_mark(scene: Scene, strike: Strike) -> None:
     """--"sent" recorded-->: the send mark waits for a lock on its row."""
-    scene.lab.control.add_fault("delay", method="GET", path_regex="^/things", seconds=0.3)
+    let_go = scene.lab.hold("GET")
     strike.begin()
     await scene.until(scene.claimed)
     async with scene.owner.transaction():
         await scene.owner.execute(LOCK_ROW, scene.key)
+        let_go()
         await scene.until(scene.waiting)
         await strike.kill()
 
@@ -147,11 +148,12 @@ async def after_the_effect(scene: Scene, strike: Strike) -> None:
 
 async def before_the_outcome(scene: Scene, strike: Strike) -> None:
     """RUNNING/sent --> terminal: the answer is there, its recording waits for a lock on the row."""
-    scene.lab.control.add_fault("delay", method="POST", path_regex="^/things", seconds=0.3)
+    let_go = scene.lab.hold("POST")
     strike.begin()
     await scene.until(scene.effect)
     async with scene.owner.transaction():
         await scene.owner.execute(LOCK_ROW, scene.key)
+        let_go()
         await scene.until(scene.waiting)
         await strike.kill()
 

@@ -138,10 +138,11 @@ async def test_rule_4_a_terminal_state_cannot_be_settled(served: Served) -> None
 
 async def test_rule_4_a_late_answer_settles_an_unknown(served: Served) -> None:
     """The claim is lost while the vendor thinks; its answer then settles the UNKNOWN that was recorded meanwhile."""
-    served.lab.control.add_fault("delay", method="POST", path_regex="^/things", seconds=1.0)
+    let_go = served.lab.hold("POST")
     call = asyncio.create_task(served.execute("run_raw", {"text": "a"}, "k"))
     await until_sent(served, "k")
     await take_away(served, "UNKNOWN")
+    let_go()
     await call
     settled = await served.caller.execution("k")
     assert settled.state == SUCCEEDED
@@ -150,10 +151,11 @@ async def test_rule_4_a_late_answer_settles_an_unknown(served: Served) -> None:
 
 async def test_rule_4_a_late_answer_never_overwrites_a_terminal_state(served: Served) -> None:
     """The claim is lost and somebody settled it as failed: the answer is kept as evidence only."""
-    served.lab.control.add_fault("delay", method="POST", path_regex="^/things", seconds=1.0)
+    let_go = served.lab.hold("POST")
     call = asyncio.create_task(served.execute("run_raw", {"text": "a"}, "k"))
     await until_sent(served, "k")
     await take_away(served, "FAILED")
+    let_go()
     await call
     assert (await served.caller.execution("k")).state == FAILED
     async with served.handle.house.database.system() as connection:

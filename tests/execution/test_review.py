@@ -41,11 +41,6 @@ LOCAL = CoreCaller(name="local", tenants=None, permissions=("*",))
 NEW_CLAIMS = "LOCK TABLE workflow_action_invocations IN SHARE MODE"
 
 
-def delay(served: Served, method: str, seconds: float) -> None:
-    """Lets the next request of a method take its time, after its effect."""
-    served.lab.control.add_fault("delay", method=method, path_regex="^/things", seconds=seconds)
-
-
 async def row(served: Served, column: str) -> object:
     """One column of the only execution, None without one."""
     async with served.handle.house.database.system() as connection:
@@ -76,11 +71,12 @@ async def blocker(served: Served) -> AsyncIterator[asyncpg.Connection]:
 
 async def test_rule_4_the_answer_settles_what_a_sweeper_called_unknown(served: Served) -> None:
     """A sweeper takes over a sent execution whose owner lives: the owner's answer settles it, and is told."""
-    delay(served, "POST", 1.0)
+    let_go = served.lab.hold("POST")
     call = asyncio.create_task(served.execute("run_raw", {"text": "a"}, "k"))
     await until(served, "sent_at")
     await lose_lease(served)
     assert await row(served, "status") == "UNKNOWN"
+    let_go()
     assert (await call).state == SUCCEEDED
     settled = await served.caller.execution("k")
     assert settled.state == SUCCEEDED
@@ -89,13 +85,14 @@ async def test_rule_4_the_answer_settles_what_a_sweeper_called_unknown(served: S
 
 async def test_rule_13_a_server_never_takes_over_what_it_runs(served: Served) -> None:
     """The lease has run out (the database was away); the server's own sweeper leaves its running work alone."""
-    delay(served, "POST", 1.0)
+    let_go = served.lab.hold("POST")
     call = asyncio.create_task(served.execute("run_raw", {"text": "a"}, "k"))
     await until(served, "sent_at")
     house = served.handle.house
     await house.upkeep_store.drop_lease(house.owner)
     await house.upkeep_store.take_over(house.owner, list(house.runner.running), house.upkeep._judge)
     assert await row(served, "status") == "RUNNING"
+    let_go()
     done = await call
     assert (done.state, done.HasField("resolution")) == (SUCCEEDED, False)
 
@@ -117,13 +114,16 @@ async def test_rule_13_a_sweeper_waits_for_the_others_after_an_outage(served: Se
 
 async def test_rule_4_a_caller_whose_claim_was_lost_is_told_the_record(served: Served) -> None:
     """Attempt 1 loses its claim before it sends, attempt 2 does the work: both callers get its outcome."""
-    delay(served, "GET", 1.0)
+    let_first_go = served.lab.hold("GET")
     first = asyncio.create_task(served.execute("post_slowly", {"name": "a"}, "k"))
     await until(served, "1")
     await lose_lease(served)
     await served.handle.house.upkeep.renew()
-    delay(served, "GET", 2.0)
+    let_second_go = served.lab.hold("GET")
     second = asyncio.create_task(served.execute("post_slowly", {"name": "a"}, "k"))
+    await until(served, "attempt = 2")
+    let_first_go()
+    let_second_go()
     done = await first
     assert (done.state, done.attempt, served.lab.posts()) == (SUCCEEDED, 2, 1)
     assert (await second).state == SUCCEEDED
@@ -132,28 +132,32 @@ async def test_rule_4_a_caller_whose_claim_was_lost_is_told_the_record(served: S
 async def test_an_attempt_that_ends_leaves_the_next_one_registered(served: Served) -> None:
     """Attempt 1 ends while attempt 2 of the same execution runs here: it can still be cancelled and drained."""
     runner = served.handle.house.runner
-    delay(served, "GET", 0.5)
+    let_first_go = served.lab.hold("GET")
     first = asyncio.create_task(served.execute("post_slowly", {"name": "a"}, "k"))
     await until(served, "1")
     await lose_lease(served)
     await served.handle.house.upkeep.renew()
     (early,) = runner.running.values()
-    delay(served, "GET", 2.0)
+    let_second_go = served.lab.hold("GET")
     second = asyncio.create_task(served.execute("post_slowly", {"name": "a"}, "k"))
+    await until(served, "attempt = 2")
+    let_first_go()
     assert early.task is not None
     await asyncio.wait({early.task})
     await asyncio.sleep(0)
     assert [run.claimed.attempt for run in runner.running.values()] == [2]
+    let_second_go()
     await asyncio.gather(first, second)
 
 
 async def test_cancelled_in_the_database_alone_is_cancelled(served: Served) -> None:
     """The news of a cancellation is lost: the send mark is refused, and the outcome says CANCELLED, not a defect."""
-    delay(served, "GET", 1.0)
+    let_go = served.lab.hold("GET")
     call = asyncio.create_task(served.execute("post_slowly", {"name": "a"}, "k"))
     await until(served, "1")
     async with served.handle.house.database.system() as connection:
         await connection.execute("UPDATE workflow_action_invocations SET cancel_requested_at = now()")
+    let_go()
     done = await call
     assert (done.failure.reason, done.failure.retryable, served.lab.posts()) == ("CANCELLED", True, 0)
 
@@ -235,11 +239,14 @@ async def test_rule_6_a_read_under_a_known_key_is_no_reuse(served: Served) -> No
 
 async def test_rule_7_a_call_attaches_while_disconnected(served: Served) -> None:
     """The connection goes while an execution runs: a second call under the key still waits for its outcome."""
-    delay(served, "POST", 1.0)
+    let_go = served.lab.hold("POST")
     call = asyncio.create_task(served.execute("run_raw", {"text": "a"}, "k"))
     await until(served, "sent_at")
     await disconnect(served)
-    assert (await served.execute("run_raw", {"text": "a"}, "k")).state == SUCCEEDED
+    attached = asyncio.create_task(served.execute("run_raw", {"text": "a"}, "k"))
+    assert await asyncio.wait([attached], timeout=0.5) == (set(), {attached})
+    let_go()
+    assert (await attached).state == SUCCEEDED
     await call
 
 
@@ -309,19 +316,20 @@ async def test_rule_7_return_does_not_wait_for_a_local_transaction(served: Serve
 
 async def test_a_read_answers_before_the_callers_deadline(served: Served) -> None:
     """The vendor hangs longer than the caller waits: the caller is told why, instead of a broken call."""
-    delay(served, "GET", 3.0)
-    done = await served.execute("read", {"name": "a"}, timeout=1.0)
+    served.lab.hold("GET")
+    done = await served.execute("read", {"name": "a"}, timeout=2.0)
     assert (done.state, done.failure.effect) == (FAILED, failure_pb2.EFFECT_NONE)
 
 
 async def test_executions_without_a_waiting_caller_count_as_load(served: Served) -> None:
     """Callers with little patience cannot make a server run more than it accepts."""
     served.handle.house.executor._max_running = 1
-    delay(served, "POST", 1.0)
-    early = await served.execute("run_raw", {"text": "a"}, "k", timeout=0.4)
+    let_go = served.lab.hold("POST")
+    early = await served.execute("run_raw", {"text": "a"}, "k", timeout=2.0)
     assert early.state == RUNNING
     with refused("OVERLOADED", grpc.StatusCode.RESOURCE_EXHAUSTED):
         await served.execute("run_raw", {"text": "a"}, "k2")
+    let_go()
     assert (await served.caller.execution("k", wait=5)).state == SUCCEEDED
 
 

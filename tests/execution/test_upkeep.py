@@ -107,9 +107,9 @@ async def test_rule_13_a_caller_takes_over_without_waiting_for_the_sweeper(serve
 
 async def test_rule_13_a_lease_is_renewed_while_work_goes_on(lab: Lab, fresh: Fresh, tmp_path: Path) -> None:
     """Work that takes longer than a lease keeps its owner alive; nobody takes it over."""
-    settings = settings_for(fresh, tmp_path, lease_seconds=0.6)
+    settings = settings_for(fresh, tmp_path, lease_seconds=1.5)
     async with serving(settings, lab, fresh) as served:
-        lab.control.add_fault("delay", method="POST", path_regex="^/things", seconds=2.0)
+        lab.control.add_fault("delay", method="POST", path_regex="^/things", seconds=4.0)
         done = await served.execute("run_raw", {"text": "a"}, "k")
         assert (done.state, done.attempt, lab.posts()) == (SUCCEEDED, 1, 1)
 
@@ -138,16 +138,17 @@ async def test_rule_14_shutdown_drains(replicas: Replicas, lab: Lab) -> None:
     replica = replicas.start()
     caller = Caller(replica.target)
     await set_up(caller, "lab", lab.settings)
-    lab.control.add_fault("delay", method="POST", path_regex="^/things", seconds=1.0)
+    let_go = lab.hold("POST")
     call = asyncio.create_task(caller.execute("lab.things.run_raw", {"text": "a"}, "k"))
     while not lab.posts():
         await asyncio.sleep(0.02)
     replica.process.send_signal(signal.SIGTERM)
-    await asyncio.sleep(0.3)
+    await asyncio.sleep(1.0)
     with pytest.raises(grpc.RpcError) as refusal:
         await caller.execute("lab.things.run_raw", {"text": "b"}, "k2")
     assert refusal.value.code() == grpc.StatusCode.UNAVAILABLE
     assert reasons(refusal.value) == ["DRAINING"]
+    let_go()
     assert (await call).state == SUCCEEDED
     assert await asyncio.to_thread(replica.process.wait, 20) == 0
     await caller.close()

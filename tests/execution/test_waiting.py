@@ -15,9 +15,9 @@ RUNNING = executor_pb2.EXECUTION_STATE_RUNNING
 SUCCEEDED = executor_pb2.EXECUTION_STATE_SUCCEEDED
 
 
-def delay_posts(lab: Lab, seconds: float = 1.0) -> None:
-    """Lets the vendor think before it answers; the effect happens at once."""
-    lab.control.add_fault("delay", method="POST", path_regex="^/things", seconds=seconds, times=0)
+def delay_posts(lab: Lab) -> None:
+    """Lets the vendor think for a second before it answers; the effect happens at once."""
+    lab.control.add_fault("delay", method="POST", path_regex="^/things", seconds=1.0, times=0)
 
 
 async def begun(served: Served) -> asyncio.Task[executor_pb2.Execution]:
@@ -40,36 +40,40 @@ async def test_rule_7_attach_waits_for_the_running_execution(served: Served) -> 
 
 async def test_rule_7_attach_ends_before_the_callers_deadline(served: Served) -> None:
     """A caller with little time gets the execution as RUNNING instead of an error."""
-    delay_posts(served.lab, 2.0)
+    let_go = served.lab.hold("POST")
     call = await begun(served)
-    attached = await served.execute("run_raw", {"text": "a"}, "k", timeout=0.5)
+    attached = await served.execute("run_raw", {"text": "a"}, "k", timeout=2.0)
     assert attached.state == RUNNING
+    let_go()
     await call
 
 
 async def test_rule_7_return_answers_at_once(served: Served) -> None:
     """Mode RETURN gives the handle of the running execution."""
-    delay_posts(served.lab)
+    let_go = served.lab.hold("POST")
     call = await begun(served)
     handle = await served.execute("run_raw", {"text": "a"}, "k", in_flight=executor_pb2.IN_FLIGHT_MODE_RETURN)
     assert handle.state == RUNNING
+    let_go()
     assert handle.id == (await call).id
 
 
 async def test_rule_7_fail_is_aborted(served: Served) -> None:
     """Mode FAIL refuses with ABORTED while the execution runs."""
-    delay_posts(served.lab)
+    let_go = served.lab.hold("POST")
     call = await begun(served)
     with refused("EXECUTION_IN_FLIGHT", grpc.StatusCode.ABORTED):
         await served.execute("run_raw", {"text": "a"}, "k", in_flight=executor_pb2.IN_FLIGHT_MODE_FAIL)
+    let_go()
     await call
 
 
 async def test_rule_9_a_callers_deadline_does_not_stop_a_sent_call(served: Served) -> None:
     """The caller's time is shorter than the vendor's: it is told RUNNING, the outcome is there later."""
-    delay_posts(served.lab)
-    early = await served.execute("run_raw", {"text": "a"}, "k", timeout=0.4)
+    let_go = served.lab.hold("POST")
+    early = await served.execute("run_raw", {"text": "a"}, "k", timeout=2.0)
     assert early.state == RUNNING
+    let_go()
     done = await served.caller.execution("k", wait=10)
     assert done.state == SUCCEEDED
     assert served.lab.posts() == 1
@@ -107,7 +111,7 @@ async def test_rule_7_attach_works_across_replicas(replicas: Replicas, lab: Lab)
 
 async def test_cancel_before_the_send_means_nothing_was_sent(served: Served) -> None:
     """Cancelled while it still looks: FAILED with effect NONE, and the vendor saw no write."""
-    served.lab.control.add_fault("delay", method="GET", path_regex="^/things/a", seconds=3.0, after=False)
+    served.lab.hold("GET")
     call = asyncio.create_task(served.execute("post_slowly", {"name": "a"}, "k"))
     while not served.handle.house.runner.running:
         await asyncio.sleep(0.01)
@@ -120,11 +124,12 @@ async def test_cancel_before_the_send_means_nothing_was_sent(served: Served) -> 
 
 async def test_cancel_after_the_send_finishes_and_records(served: Served) -> None:
     """Cancelled after the write left: it is finished and recorded."""
-    delay_posts(served.lab)
+    let_go = served.lab.hold("POST")
     call = await begun(served)
     while not served.lab.posts():
         await asyncio.sleep(0.02)
     found = await served.caller.execution("k")
     request = executor_pb2.CancelExecutionRequest(tenant=TENANT, id=found.id)
     await served.caller("ActionExecutor/CancelExecution", request)
+    let_go()
     assert (await call).state == SUCCEEDED

@@ -1,34 +1,31 @@
-"""One database for the tests of modules: each test is a tenant of its own in it."""
+"""One database for the tests of modules, where each test is a tenant of its own, and connections to simulated vendors.
+
+A module's conftest adds `server`, its vendor for the whole run, and `connect`, which makes a connection to it.
+"""
 
 from collections.abc import AsyncIterator, Iterator
 from uuid import uuid4
 
-import asyncpg
 import pytest
 
+from sandbox.client import SandboxControl
+from sandbox.serving import SandboxServer
 from server.sdk.http import HttpPool
 from server.store.database import Database
 from server.store.embedded import EmbeddedPostgres
 from server.store.tenants import Tenants
-from tests.support.postgres import apart, named
+from tests.modules.harness import Connect, Connected, Connecting
+from tests.support.postgres import apart, named, statement
 
 _NAME = "modules"
-
-
-async def _statement(dsn: str, sql: str) -> None:
-    connection = await asyncpg.connect(dsn)
-    try:
-        await connection.execute(sql)
-    finally:
-        await connection.close()
 
 
 @pytest.fixture(scope="session")
 def modules_dsn(postgres: EmbeddedPostgres, template: str) -> Iterator[str]:
     """The connection string of the migrated database, as the server uses it."""
-    apart(_statement(postgres.dsn, f"CREATE DATABASE {_NAME} TEMPLATE {template}"))
+    apart(statement(postgres.dsn, f"CREATE DATABASE {_NAME} TEMPLATE {template}"))
     yield named(postgres.app_dsn, _NAME)
-    apart(_statement(postgres.dsn, f"DROP DATABASE {_NAME} WITH (FORCE)"))
+    apart(statement(postgres.dsn, f"DROP DATABASE {_NAME} WITH (FORCE)"))
 
 
 @pytest.fixture
@@ -51,3 +48,24 @@ async def pool() -> AsyncIterator[HttpPool]:
     opened = HttpPool()
     yield opened
     await opened.close()
+
+
+@pytest.fixture
+def vendor(server: SandboxServer) -> Iterator[SandboxControl]:
+    """Control over the simulated vendor, back at its seed."""
+    control = SandboxControl(server.url)
+    control.reset()
+    yield control
+    control.clear_faults()
+
+
+@pytest.fixture
+def connecting(vendor: SandboxControl, pool: HttpPool, modules_database: Database, tenant: str) -> Connecting:
+    """Connects this test's tenant by a module and its settings."""
+    return lambda module, settings: Connected(module, settings, pool, modules_database, tenant)
+
+
+@pytest.fixture
+async def connected(connect: Connect) -> Connected:
+    """The connection that `connect` makes by itself."""
+    return connect()

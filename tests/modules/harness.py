@@ -141,5 +141,11 @@ class Connected:
         return CallScope(deadline=Deadline.after(seconds), masker=told.masker, repeatable=False, mark_sent=mark_sent)
 
 
+Connect = Callable[..., Connected]
+"""Makes a module's connection, with what its tests want to be different."""
+Connecting = Callable[[IntegrationModule[Any, Any], Message], Connected]
+"""Makes a connection by a module and its settings."""
+
+
 def _provider(module: IntegrationModule[Any, Any]) -> str:
     return module.contract.GetOptions().Extensions[options_pb2.module].group_key.removeprefix("app:")

@@ -22,6 +22,7 @@ from server.cli.exits import ExitCode
 from server.gen.patchbay.v1 import identity_pb2
 from tests.cli.conftest import Ended, patchbay
 from tests.oauth.conftest import TOKEN_PATH, OAuth
+from tests.support.ports import free_port
 from tests.support.postgres import Fresh, apart
 from tests.support.served import TENANT, Caller, ThreadedServer, settings_for
 
@@ -172,9 +173,7 @@ def test_nobody_signs_in(
 ) -> None:
     """When time is over the command ends with 1; other requests to the port, such as for an icon, change nothing."""
     monkeypatch.setattr(signing_in, "PATIENCE", 1.0)
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
+    port = free_port()
     asking = Thread(target=_ask_for_icons, args=(port,))
     asking.start()
     options = ("--sign-in", "--no-browser", "--redirect-port", str(port), "--settings", settings_file, "--json")

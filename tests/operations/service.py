@@ -3,7 +3,6 @@
 import json
 import os
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -33,13 +32,6 @@ def environment(**settings: object) -> dict[str, str]:
     """Returns the environment without any setting of Patchbay but these."""
     kept = {name: value for name, value in os.environ.items() if not name.startswith("PATCHBAY_")}
     return kept | {f"PATCHBAY_{name.upper()}": str(value) for name, value in settings.items()}
-
-
-def free_port() -> int:
-    """Returns a port that was free a moment ago."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 class Service:

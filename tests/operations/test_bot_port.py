@@ -14,8 +14,9 @@ from sandbox.client import SandboxControl
 from sandbox.serving import SandboxServer
 from sandbox.teams import bases, create_app, demo_connection
 from tests.modules.teams.world import DANA
-from tests.operations.service import Apart, Service, alive, free_port, service
+from tests.operations.service import Apart, Service, alive, service
 from tests.operations.tactical import until
+from tests.support.ports import free_port
 from tests.support.served import set_up
 
 pytestmark = pytest.mark.anyio

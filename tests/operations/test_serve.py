@@ -12,10 +12,11 @@ import pytest
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
 from server.gen.patchbay.v1 import executor_pb2
-from tests.operations.service import PATCHBAY, Apart, alive, environment, free_port, service
+from tests.operations.service import PATCHBAY, Apart, alive, environment, service
 from tests.operations.tactical import PROVIDER, RUN, Tactical, script
 from tests.support.grpc_errors import refused
 from tests.support.paths import ROOT
+from tests.support.ports import free_port
 from tests.support.served import set_up
 
 pytestmark = pytest.mark.anyio

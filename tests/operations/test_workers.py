@@ -15,8 +15,9 @@ import pytest
 
 from server.gen.patchbay.v1 import executor_pb2
 from tests.modules.tacticalrmm.world import LINUX, MAC, ONLINE
-from tests.operations.service import Apart, Service, alive, free_port, service
+from tests.operations.service import Apart, Service, alive, service
 from tests.operations.tactical import PROVIDER, RUN, Tactical, script, until
+from tests.support.ports import free_port
 from tests.support.served import set_up
 
 pytestmark = pytest.mark.anyio

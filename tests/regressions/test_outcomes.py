@@ -70,7 +70,7 @@ async def owner_of(served: Served) -> AsyncIterator[asyncpg.Connection]:
 
 async def test_a3_a_completion_that_loses_its_connection_is_recorded_all_the_same(served: Served) -> None:
     """Every database connection breaks while the vendor works: the outcome is SUCCEEDED, told and recorded."""
-    served.lab.control.add_fault("delay", method="POST", path_regex="^/things", seconds=0.5)
+    let_go = served.lab.hold("POST")
     call = asyncio.create_task(served.execute("run_raw", {"text": "a"}, "k"))
     while not served.lab.posts():
         await asyncio.sleep(0.02)
@@ -78,6 +78,7 @@ async def test_a3_a_completion_that_loses_its_connection_is_recorded_all_the_sam
         others = "pid <> pg_backend_pid() AND datname = current_database() AND backend_type = 'client backend'"
         broken = await connection.fetch(f"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE {others}")
     assert broken
+    let_go()
     assert (await call).state == SUCCEEDED
     kept = await served.caller.execution("k")
     assert (kept.state, kept.output.json["thing"]["name"], served.lab.posts()) == (SUCCEEDED, "a", 1)

@@ -1,54 +1,35 @@
 """Speaking to the simulated NinjaOne instance: signing in, and asking."""
 
-import http.client
-import json
 from typing import Any
 from urllib.parse import parse_qs, urlencode, urlsplit
 
 from sandbox.client import SandboxControl
 from sandbox.ninjaone.tokens import challenge_of
 from sandbox.serving import SandboxServer
+from tests.support.web import Answer, fetch
 
 REDIRECT = "http://127.0.0.1:50999/"
 VERIFIER = "a-verifier-that-is-as-long-as-the-standard-wants-it"
 EVERYTHING = "monitoring management control offline_access"
 
 
-class Answer:
-    """Status, headers and body of one answer."""
-
-    def __init__(self, response: http.client.HTTPResponse) -> None:
-        self.status = response.status
-        self.headers = {name.lower(): value for name, value in response.getheaders()}
-        self.text = response.read().decode()
-
-    def json(self) -> Any:
-        """The parsed body."""
-        return json.loads(self.text)
-
-
 class NinjaCaller:
     """Blocking requests, each on a connection of its own; signed with a user's token unless told otherwise."""
 
     def __init__(self, server: SandboxServer) -> None:
+        self._url = server.url
         self.control = SandboxControl(server.url)
         self.apps = {app["name"]: app for app in self.control.credentials()["apps"]}
-        self._port = server.port
         self.bearer = self.refresh(self.apps["demo"]["refresh_token"]).json()["access_token"]
 
-    def send(self, method: str, path: str, body: str | None = None, headers: dict[str, str] | None = None) -> Answer:
+    def send(self, method: str, path: str, body: Any = None, headers: dict[str, str] | None = None) -> Answer:
         """Sends exactly this."""
-        connection = http.client.HTTPConnection("127.0.0.1", self._port, timeout=20)
-        try:
-            connection.request(method, path, body, headers or {})
-            return Answer(connection.getresponse())
-        finally:
-            connection.close()
+        return fetch(self._url, method, path, body, headers)
 
     def call(self, method: str, path: str, body: Any = None, *, bearer: str | None = None) -> Answer:
         """A signed request; a body is sent as JSON."""
         headers = {"Authorization": f"Bearer {bearer or self.bearer}", "Content-Type": "application/json"}
-        return self.send(method, path, None if body is None else json.dumps(body), headers)
+        return self.send(method, path, body, headers)
 
     def get(self, path: str) -> Any:
         """The parsed answer of a read that must succeed."""

@@ -1,7 +1,7 @@
 """Sending recorded requests to the simulator, in their order, in a world arranged to be that of the recording."""
 
-import http.client
 import json
+from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -9,6 +9,7 @@ import pyotp
 
 from sandbox.client import SandboxControl
 from tests.sandbox.captures import Exchange
+from tests.support.web import fetch
 
 WINDOWS_AGENT = "WqPzKtLrXvYbNcHdMsGfJkTeAaBbCcDdEeFfGgHh"
 
@@ -48,8 +49,8 @@ class Replay:
     """One pass over the recording against a running simulator."""
 
     def __init__(self, port: int) -> None:
-        self.control = SandboxControl(f"http://127.0.0.1:{port}")
-        self._port = port
+        self._url = f"http://127.0.0.1:{port}"
+        self.control = SandboxControl(self._url)
         self._credentials = self.control.credentials()
         self._totp = {user["username"]: user["totp_secret"] for user in self._credentials["users"]}
         self._phase = ""
@@ -88,25 +89,15 @@ class Replay:
             body["twofactor"] = pyotp.TOTP(self._totp["totpuser"]).now()
         return body
 
-    def send(self, exchange: Exchange) -> tuple[int, dict[str, str], str]:
+    def send(self, exchange: Exchange) -> tuple[int, Mapping[str, str], str]:
         """Status, headers (lower-case names) and body of the simulator's answer."""
         self._arrange(exchange)
         headers, body = self._headers(exchange), self._body(exchange)
-        content = body if isinstance(body, str) or body is None else json.dumps(body)
-        if content is not None:
+        if body is not None:
             headers.setdefault("Content-Type", "application/json")
-        connection = http.client.HTTPConnection("127.0.0.1", self._port, timeout=30)
-        try:
-            connection.request(exchange.request["method"], _today(exchange.request["path"]), content, headers)
-            response = connection.getresponse()
-            text = response.read().decode()
-        finally:
-            connection.close()
-        self._keep_token(exchange, text)
-        received = {name.lower(): value for name, value in response.getheaders()}
-        if "set-cookie" in received:
-            received["set-cookie"] = ", ".join(response.headers.get_all("set-cookie") or [])
-        return response.status, received, text
+        answer = fetch(self._url, exchange.request["method"], _today(exchange.request["path"]), body, headers)
+        self._keep_token(exchange, answer.text)
+        return answer.status, answer.headers, answer.text
 
     def _keep_token(self, exchange: Exchange, text: str) -> None:
         if exchange.request["path"].startswith("/v2/") and '"token"' in text:

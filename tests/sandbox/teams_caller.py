@@ -1,20 +1,20 @@
 """Speaking to the simulated Microsoft services as a bot does: signing in, and asking."""
 
-import http.client
-import json
 from typing import Any
 from urllib.parse import quote, urlencode
 
 from sandbox.client import SandboxControl
+from sandbox.control import seed_of
 from sandbox.serving import SandboxServer
-from sandbox.teams import load_seed
+from tests.support.web import Answer, fetch
 
-TENANT, OTHER_TENANT = (one["id"] for one in load_seed()["directories"])
-BOT, OLD_BOT = (one["app_id"] for one in load_seed()["bots"])
-APP = load_seed()["apps"][0]["id"]
-DANA, LEE, SAM, KIM = (one["id"] for one in load_seed()["users"])
-DANA_CHAT, SAM_CHAT, OLD_CHAT = (one["id"] for one in load_seed()["conversations"])
-GENERAL, ALERTS, LEADS, FINANCE = (one["id"] for one in load_seed()["channels"])
+_SEED = seed_of("teams")
+TENANT, OTHER_TENANT = (one["id"] for one in _SEED["directories"])
+BOT, OLD_BOT = (one["app_id"] for one in _SEED["bots"])
+APP = _SEED["apps"][0]["id"]
+DANA, LEE, SAM, KIM = (one["id"] for one in _SEED["users"])
+DANA_CHAT, SAM_CHAT, OLD_CHAT = (one["id"] for one in _SEED["conversations"])
+GENERAL, ALERTS, LEADS, FINANCE = (one["id"] for one in _SEED["channels"])
 CARD = {
     "contentType": "application/vnd.microsoft.card.adaptive",
     "content": {"type": "AdaptiveCard", "version": "1.5", "body": []},
@@ -23,29 +23,12 @@ BOT_SCOPE = "https://api.botframework.com/.default"
 GRAPH_SCOPE = "https://graph.microsoft.com/.default"
 
 
-class Answer:
-    """Status, headers and body of one answer."""
-
-    def __init__(self, response: http.client.HTTPResponse) -> None:
-        self.status = response.status
-        self.headers = {name.lower(): value for name, value in response.getheaders()}
-        self.text = response.read().decode()
-
-    def json(self) -> Any:
-        """The parsed body."""
-        return json.loads(self.text)
-
-    def error(self) -> tuple[int, str]:
-        """Status and code of a refusal of the connector or of Graph."""
-        return self.status, self.json()["error"]["code"]
-
-
 class TeamsCaller:
     """Blocking requests, each on a connection of its own; as the single-tenant bot unless told otherwise."""
 
     def __init__(self, server: SandboxServer) -> None:
         self.control = SandboxControl(server.url)
-        self.url, self._port = server.url, server.port
+        self.url = server.url
         self.secrets = {one["app_id"]: one["client_secret"] for one in self.control.credentials()["bots"]}
         self.sign_in()
 
@@ -54,14 +37,9 @@ class TeamsCaller:
         self.bearer = self.granted()
         self.graph_bearer = self.granted(scope=GRAPH_SCOPE)
 
-    def send(self, method: str, path: str, body: str | None = None, headers: dict[str, str] | None = None) -> Answer:
+    def send(self, method: str, path: str, body: Any = None, headers: dict[str, str] | None = None) -> Answer:
         """Sends exactly this."""
-        connection = http.client.HTTPConnection("127.0.0.1", self._port, timeout=20)
-        try:
-            connection.request(method, path, body, headers or {})
-            return Answer(connection.getresponse())
-        finally:
-            connection.close()
+        return fetch(self.url, method, path, body, headers)
 
     def token(self, tenant: str = TENANT, bot: str = BOT, **form: str) -> Answer:
         """Asks the token endpoint; fields of the form win."""
@@ -80,7 +58,7 @@ class TeamsCaller:
         """A request that is signed for its surface; a body is sent as JSON."""
         token = bearer or (self.graph_bearer if path.startswith("/graph/") else self.bearer)
         headers = {"Authorization": f"Bearer {token}", "Content-Type": "application/json"}
-        return self.send(method, path, None if body is None else json.dumps(body), headers)
+        return self.send(method, path, body, headers)
 
     def write(
         self, conversation: str, activity: Any = None, *, region: str = "emea", bearer: str | None = None

@@ -12,8 +12,9 @@ import pytest
 
 from sandbox.__main__ import vendors
 from sandbox.client import AsyncSandboxControl, SandboxControl, SandboxRefused
+from sandbox.control import seed_of
 from sandbox.serving import SandboxServer
-from sandbox.tacticalrmm import create_app, load_seed
+from sandbox.tacticalrmm import create_app
 from sandbox.tacticalrmm.vault import KEY_VARIABLE
 from tests.sandbox.conftest import Caller
 
@@ -141,7 +142,7 @@ def test_the_demo_key_can_be_given(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_the_demo_world_is_varied() -> None:
     """Eight agents of three platforms and four states, in two clients and three sites, and ten scripts or more."""
-    seed = load_seed()
+    seed = seed_of("tacticalrmm")
     assert (len(seed["agents"]), len(seed["clients"]), len(seed["sites"])) == (8, 2, 3)
     assert {agent.get("state", "online") for agent in seed["agents"]} == {"online", "offline", "overdue", "slow"}
     assert {agent.get("plat", "windows") for agent in seed["agents"]} == {"windows", "linux", "darwin"}

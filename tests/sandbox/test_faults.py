@@ -12,6 +12,7 @@ import pytest
 from sandbox.client import SandboxRefused
 from sandbox.serving import SandboxServer
 from tests.sandbox.conftest import Caller
+from tests.support.web import fetch
 
 HOST = "HD-DC01"
 RUN = {"script": 3, "output": "wait", "args": ["x"], "env_vars": [], "run_as_user": False, "timeout": 5}
@@ -128,15 +129,10 @@ def test_status_can_hide_an_effect(caller: Caller) -> None:
 def test_garbage_claims_to_be_json(server: SandboxServer, caller: Caller) -> None:
     """The body is of the wished size, has the JSON content type and does not parse."""
     caller.control.add_fault("garbage", bytes=256)
-    connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=20)
-    connection.request("GET", "/")
-    with connection.getresponse() as response:
-        assert response.getheader("content-type") == "application/json"
-        body = response.read()
-    connection.close()
-    assert len(body) == 256
+    answer = fetch(server.url, "GET", "/")
+    assert (answer.headers["content-type"], len(answer.body)) == ("application/json", 256)
     with pytest.raises(ValueError):  # noqa: PT011 # bad encoding and bad JSON are different subclasses
-        json.loads(body)
+        answer.json()
 
 
 def test_huge_body_is_as_huge_as_wished(caller: Caller) -> None:

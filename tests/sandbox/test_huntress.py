@@ -1,7 +1,6 @@
 """The simulated Huntress: keys, budget, paging, incident reports, forms of errors, as the facts tell them."""
 
 import base64
-import http.client
 import json
 from collections.abc import Iterator
 from typing import Any
@@ -11,6 +10,7 @@ import pytest
 from sandbox.client import SandboxControl, SandboxRefused
 from sandbox.huntress import create_app
 from sandbox.serving import SandboxServer
+from tests.support.web import fetch
 
 READY, OPEN, CLOSED = 740118, 740119, 740090
 
@@ -19,8 +19,8 @@ class Caller:
     """Blocking requests with one of the two keys."""
 
     def __init__(self, server: SandboxServer) -> None:
+        self._url = server.url
         self.control = SandboxControl(server.url)
-        self._port = server.port
 
     def __call__(
         self, method: str, path: str, body: Any = None, key: str = "workflow", secret: str = ""
@@ -29,16 +29,12 @@ class Caller:
         pair = self.control.credentials()["keys"][key]
         login = f"{pair['api_key']}:{secret or pair['api_secret']}"
         headers = {"Authorization": "Basic " + base64.b64encode(login.encode()).decode()}
-        connection = http.client.HTTPConnection("127.0.0.1", self._port, timeout=20)
-        connection.request(method, f"/v1/{path}", None if body is None else json.dumps(body), headers)
-        response = connection.getresponse()
-        self.retry_after = response.headers.get("retry-after")
-        text = response.read().decode()
-        connection.close()
+        answer = fetch(self._url, method, f"/v1/{path}", body, headers)
+        self.retry_after = answer.headers.get("retry-after")
         try:
-            return response.status, json.loads(text)
+            return answer.status, answer.json()
         except ValueError:
-            return response.status, text
+            return answer.status, answer.text
 
     def all_of(self, path: str, name: str) -> list[int]:
         """Ids of every page."""

@@ -1,6 +1,5 @@
 """The simulated Level account: keys, pages, parts of devices, alerts, triggers, runs, and what it refuses."""
 
-import http.client
 import json
 from collections.abc import Iterator
 from typing import Any
@@ -10,13 +9,16 @@ import yaml
 from jsonschema import Draft202012Validator
 
 from sandbox.client import SandboxControl, SandboxRefused
-from sandbox.levelio import create_app, load_seed
+from sandbox.control import seed_of
+from sandbox.levelio import create_app
 from sandbox.serving import SandboxServer
 from tests.support.shared import shared
+from tests.support.web import fetch
 
-DEVICES = {row["hostname"]: row["id"] for row in load_seed()["devices"]}
-AUTOMATIONS = {row["name"]: row["id"] for row in load_seed()["automations"]}
-ALERT = load_seed()["alerts"][0]["id"]
+SEED = seed_of("levelio")
+DEVICES = {row["hostname"]: row["id"] for row in SEED["devices"]}
+AUTOMATIONS = {row["name"]: row["id"] for row in SEED["automations"]}
+ALERT = SEED["alerts"][0]["id"]
 SERVER = DEVICES["NORTHWIND-APP02"]
 
 
@@ -24,21 +26,15 @@ class Level:
     """Blocking requests to the simulated account."""
 
     def __init__(self, url: str) -> None:
+        self._url = url
         self.control = SandboxControl(url)
         self.keys = self.control.credentials()
-        self._address = url.removeprefix("http://")
 
     def __call__(self, method: str, path: str, body: Any = None, key: str | None = "") -> tuple[int, Any]:
         """Status and parsed body; an empty body is None. Key: the one that may write when empty, none when None."""
         headers = {} if key is None else {"Authorization": key or self.keys["api_key"]}
-        connection = http.client.HTTPConnection(self._address, timeout=20)
-        try:
-            connection.request(method, f"/v2/{path}", None if body is None else json.dumps(body), headers)
-            response = connection.getresponse()
-            text = response.read()
-            return response.status, json.loads(text) if text else None
-        finally:
-            connection.close()
+        answer = fetch(self._url, method, f"/v2/{path}", body, headers)
+        return answer.status, answer.json() if answer.body else None
 
     def ids(self, path: str) -> list[str]:
         """Ids of a list's rows."""
@@ -64,7 +60,7 @@ def test_only_a_known_bare_key_is_let_in(level: Level) -> None:
 @pytest.mark.parametrize(
     ("method", "path"),
     [
-        ("POST", f"alerts/{load_seed()['alerts'][0]['id']}/resolve"),
+        ("POST", f"alerts/{ALERT}/resolve"),
         ("PATCH", f"devices/{SERVER}"),
         ("DELETE", "tags/x"),
     ],
@@ -114,8 +110,8 @@ def test_parts_of_a_device_are_told_when_asked_for(level: Level) -> None:
 
 def test_devices_are_filtered(level: Level) -> None:
     """By direct group, by any group above, by tag, by exact host name and by serial number."""
-    groups = {row["name"]: row["id"] for row in load_seed()["groups"]}
-    tags = {row["name"]: row["id"] for row in load_seed()["tags"]}
+    groups = {row["name"]: row["id"] for row in SEED["groups"]}
+    tags = {row["name"]: row["id"] for row in SEED["tags"]}
     assert level.ids(f"devices?group_id={groups['Northwind']}") == []
     assert len(level.ids(f"devices?ancestor_group_id={groups['Northwind']}")) == 4
     assert len(level.ids(f"devices?tag_id={tags['patch-ring-2']}")) == 2

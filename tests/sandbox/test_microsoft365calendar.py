@@ -2,7 +2,6 @@
 
 import json
 from collections.abc import Iterator
-from http.client import HTTPConnection
 from typing import Any
 from urllib.parse import quote, urlencode
 
@@ -11,6 +10,7 @@ import pytest
 from sandbox.client import SandboxControl, SandboxRefused
 from sandbox.microsoft365calendar import create_app
 from sandbox.serving import SandboxServer
+from tests.support.web import fetch
 
 DANA, LEE, SAM, KIM, BOSS = (f"7d9f3b54-3333-4444-8555-66667777888{number}" for number in range(1, 6))
 MARK = "String {6c0b9d6e-3f0c-4f0e-9b57-2a1d5d0c7e41} Name Test"
@@ -24,7 +24,7 @@ class Caller:
     def __init__(self, server: SandboxServer) -> None:
         self.control = SandboxControl(server.url)
         self.known = self.control.credentials()
-        self.url, self._port = server.url, server.port
+        self.url = server.url
         self.token = self.sign_in()[1].get("access_token", "")
 
     def sign_in(self, **changes: str) -> tuple[int, dict[str, Any]]:
@@ -41,22 +41,16 @@ class Caller:
     def graph(self, method: str, path: str, body: Any = None) -> tuple[int, dict[str, Any]]:
         """Asks Graph."""
         headers = {"Authorization": f"Bearer {self.token}"}
-        return self._send(method, f"/graph/v1.0/users/{path}", None if body is None else json.dumps(body), headers)
+        return self._send(method, f"/graph/v1.0/users/{path}", body, headers)
 
     def code(self, method: str, path: str, body: Any = None) -> tuple[int, str]:
         """Status and code of a refusal."""
         status, answer = self.graph(method, path, body)
         return status, answer["error"]["code"]
 
-    def _send(self, method: str, path: str, body: str | None, headers: dict[str, str]) -> tuple[int, dict[str, Any]]:
-        connection = HTTPConnection("127.0.0.1", self._port, timeout=20)
-        try:
-            connection.request(method, path, body, headers)
-            response = connection.getresponse()
-            text = response.read()
-        finally:
-            connection.close()
-        return response.status, json.loads(text) if text else {}
+    def _send(self, method: str, path: str, body: Any, headers: dict[str, str]) -> tuple[int, dict[str, Any]]:
+        answer = fetch(self.url, method, path, body, headers)
+        return answer.status, answer.json() if answer.body else {}
 
 
 @pytest.fixture

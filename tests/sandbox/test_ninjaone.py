@@ -1,28 +1,17 @@
 """The simulated NinjaOne instance: refusals, paging, filters, scripts and their activities, alerts, throttling."""
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import pytest
 
 from sandbox.client import SandboxRefused
-from sandbox.ninjaone import create_app
-from sandbox.serving import SandboxServer
 from tests.sandbox.ninja_caller import NinjaCaller
 
 RUN = {"type": "SCRIPT", "id": 146, "parameters": "-Days 7", "runAs": "system"}
 ACTION = {"type": "ACTION", "uid": "7c0a5d0e-1111-4222-8333-944455566677", "runAs": "system"}
 ALERT = "b7d7c1de-2222-4333-9444-a55566677788"
-
-
-@pytest.fixture
-def ninja() -> Iterator[NinjaCaller]:
-    """The demo world, a hundred times faster than real."""
-    with SandboxServer(create_app()) as running:
-        caller = NinjaCaller(running)
-        caller.control.patch_state(settings={"time_scale": 0.01})
-        yield caller
 
 
 def ids(rows: list[dict[str, Any]]) -> list[int]:

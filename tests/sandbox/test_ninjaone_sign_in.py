@@ -1,19 +1,8 @@
 """The simulated NinjaOne instance: three grants, two kinds of tokens, three ways of rotating."""
 
-from collections.abc import Iterator
-
 import pytest
 
-from sandbox.ninjaone import create_app
-from sandbox.serving import SandboxServer
 from tests.sandbox.ninja_caller import EVERYTHING, NinjaCaller
-
-
-@pytest.fixture
-def ninja() -> Iterator[NinjaCaller]:
-    """The demo world."""
-    with SandboxServer(create_app()) as running:
-        yield NinjaCaller(running)
 
 
 def test_client_credentials_have_no_user_and_no_refresh_token(ninja: NinjaCaller) -> None:

@@ -1,13 +1,10 @@
 """The simulated Bot Connector: messages into chats, channels and threads, and what it refuses."""
 
-from collections.abc import Iterator
 from typing import Any
 from urllib.parse import quote
 
 import pytest
 
-from sandbox.serving import SandboxServer
-from sandbox.teams import create_app
 from tests.sandbox.teams_caller import (
     ALERTS,
     BOT,
@@ -28,15 +25,6 @@ from tests.sandbox.teams_caller import (
 )
 
 TEXT = {"type": "message", "text": "hi"}
-
-
-@pytest.fixture
-def teams() -> Iterator[TeamsCaller]:
-    """The demo world, without limits."""
-    with SandboxServer(create_app()) as running:
-        caller = TeamsCaller(running)
-        caller.control.patch_state(settings={"limits": False})
-        yield caller
 
 
 def seen(teams: TeamsCaller) -> list[tuple[str, Any]]:

@@ -1,26 +1,14 @@
 """The simulated Graph: notifications of the activity feed, and the installations of an app."""
 
-from collections.abc import Iterator
 from typing import Any
 from urllib.parse import quote
 
 import pytest
 
-from sandbox.serving import SandboxServer
-from sandbox.teams import create_app
 from tests.sandbox.teams_caller import APP, BOT, DANA, KIM, LEE, TENANT, TeamsCaller
 
 LINK = "https://teams.microsoft.com/l/entity/app/conversations"
 PARAMETERS = [{"name": "item", "value": "FS-01"}]
-
-
-@pytest.fixture
-def teams() -> Iterator[TeamsCaller]:
-    """The demo world, without limits."""
-    with SandboxServer(create_app()) as running:
-        caller = TeamsCaller(running)
-        caller.control.patch_state(settings={"limits": False})
-        yield caller
 
 
 def installed_apps(user: str = LEE) -> str:

@@ -1,9 +1,6 @@
 """The simulated Bot Framework: what it sends to a bot, how it signs, and how it signs wrongly at a test's wish."""
 
-import http.client
-import json
 import time
-from collections.abc import Iterator
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -14,37 +11,24 @@ from sandbox import levelio
 from sandbox.client import SandboxControl, SandboxRefused
 from sandbox.serving import SandboxServer
 from sandbox.teams import create_app
-from tests.sandbox.teams_bot import Received, listening
+from tests.sandbox.teams_bot import Received
 from tests.sandbox.teams_caller import ALERTS, BOT, DANA_CHAT, FINANCE, GENERAL, KIM, OLD_BOT, TENANT, TeamsCaller
+from tests.support.web import fetch
 
 LEE_AT_CHANNEL = "29:1aLeeNightHarbor"
 
 
 @pytest.fixture
-def bot() -> Iterator[Received]:
-    """A bot that listens."""
-    with listening() as received:
-        yield received
-
-
-@pytest.fixture
-def teams() -> Iterator[TeamsCaller]:
+def teams(teams: TeamsCaller) -> TeamsCaller:
     """The demo world; the installation's event comes first."""
-    with SandboxServer(create_app()) as running:
-        caller = TeamsCaller(running)
-        caller.control.patch_state(settings={"install_order": "installation_first"})
-        yield caller
+    teams.control.patch_state(settings={"install_order": "installation_first"})
+    return teams
 
 
 def fetched(url: str) -> Any:
     """The JSON behind an address on loopback."""
     parts = urlsplit(url)
-    connection = http.client.HTTPConnection(parts.hostname or "", parts.port or 0, timeout=20)
-    try:
-        connection.request("GET", parts.path)
-        return json.loads(connection.getresponse().read())
-    finally:
-        connection.close()
+    return fetch(parts.netloc, "GET", parts.path).json()
 
 
 def verified(teams: TeamsCaller, token: str, audience: str = BOT, folder: str = "/identity") -> dict[str, Any]:

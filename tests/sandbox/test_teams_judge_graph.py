@@ -1,6 +1,6 @@
 """Microsoft's Graph SDK judges the simulated Graph (extra `judges-graph`)."""
 
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from importlib import import_module
 from typing import Any
@@ -8,8 +8,6 @@ from typing import Any
 import httpx
 import pytest
 
-from sandbox.serving import SandboxServer
-from sandbox.teams import create_app
 from sandbox.teams.graph import notify
 from tests.sandbox.teams_caller import APP, BOT, DANA, KIM, LEE, TeamsCaller
 
@@ -36,15 +34,6 @@ class Bearer:
     async def authenticate_request(self, request: Any, _context: Any = None) -> None:
         """Adds the header."""
         request.headers.add("Authorization", f"Bearer {self.token}")
-
-
-@pytest.fixture
-def teams() -> Iterator[TeamsCaller]:
-    """The demo world, without limits."""
-    with SandboxServer(create_app()) as running:
-        caller = TeamsCaller(running)
-        caller.control.patch_state(settings={"limits": False})
-        yield caller
 
 
 @pytest.fixture

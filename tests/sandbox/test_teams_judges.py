@@ -1,15 +1,13 @@
 """Microsoft's own client and token validator judge the simulated services (extra `judges`)."""
 
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from typing import Any
 
 import httpx
 import jwt
 import pytest
 
-from sandbox.serving import SandboxServer
-from sandbox.teams import create_app
-from tests.sandbox.teams_bot import Received, listening
+from tests.sandbox.teams_bot import Received
 from tests.sandbox.teams_caller import ALERTS, BOT, CARD, DANA, DANA_CHAT, GENERAL, LEE, OLD_BOT, TENANT, TeamsCaller
 
 _WITHOUT = "the extra 'judges' is not installed: make judges"
@@ -19,22 +17,6 @@ clouds = pytest.importorskip("microsoft_teams.api.auth.cloud_environment", reaso
 http = pytest.importorskip("microsoft_teams.common.http", reason=_WITHOUT)
 
 pytestmark = [pytest.mark.anyio, pytest.mark.filterwarnings("ignore::DeprecationWarning")]  # of the judges themselves
-
-
-@pytest.fixture
-def bot() -> Iterator[Received]:
-    """A bot that listens."""
-    with listening() as received:
-        yield received
-
-
-@pytest.fixture
-def teams() -> Iterator[TeamsCaller]:
-    """The demo world, without limits."""
-    with SandboxServer(create_app()) as running:
-        caller = TeamsCaller(running)
-        caller.control.patch_state(settings={"limits": False})
-        yield caller
 
 
 @pytest.fixture

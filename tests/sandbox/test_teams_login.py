@@ -1,7 +1,5 @@
 """The simulated login service: tokens bound to a directory and an audience, and its errors."""
 
-from collections.abc import Iterator
-
 import jwt
 import pytest
 
@@ -19,13 +17,6 @@ from tests.sandbox.teams_caller import (
 )
 
 NOBODY = "99999999-0000-4000-8000-000000000000"
-
-
-@pytest.fixture
-def teams() -> Iterator[TeamsCaller]:
-    """The demo world."""
-    with SandboxServer(create_app()) as running:
-        yield TeamsCaller(running)
 
 
 def test_a_token_tells_its_life_and_is_a_jwt(teams: TeamsCaller) -> None:

@@ -1,11 +1,7 @@
 """The simulated Bot Connector: who is there, which channels a team has, and how much may be asked."""
 
-from collections.abc import Iterator
-
 import pytest
 
-from sandbox.serving import SandboxServer
-from sandbox.teams import create_app
 from sandbox.teams.limits import Limits, Window
 from tests.sandbox.teams_caller import (
     ALERTS,
@@ -27,13 +23,11 @@ START = 1_800_000_000.0
 
 
 @pytest.fixture
-def teams() -> Iterator[TeamsCaller]:
-    """The demo world, its clock standing still."""
-    with SandboxServer(create_app()) as running:
-        caller = TeamsCaller(running)
-        caller.control.patch_state(settings={"clock": START})
-        caller.sign_in()
-        yield caller
+def teams(teams: TeamsCaller) -> TeamsCaller:
+    """The demo world with its limits, its clock standing still."""
+    teams.control.patch_state(settings={"clock": START, "limits": True})
+    teams.sign_in()
+    return teams
 
 
 def members(conversation: str, more: str = "members") -> str:

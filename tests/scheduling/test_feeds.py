@@ -1,13 +1,10 @@
 """Calendar feeds: making them over gRPC, reading them over HTTP, and what nobody can learn from them."""
 
 import asyncio
-import http.client
 import json
 import signal
 from collections.abc import AsyncIterator
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from email.message import Message
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -27,6 +24,7 @@ from tests.scheduling.test_board import key_of
 from tests.support.grpc_errors import refused
 from tests.support.postgres import Fresh
 from tests.support.served import TENANT, Caller, Lab, Replica, Replicas, Served, serving, settings_for
+from tests.support.web import Answer, fetch
 
 pytestmark = pytest.mark.anyio
 
@@ -42,38 +40,22 @@ async def served(lab: Lab, fresh: Fresh, tmp_path: Path) -> AsyncIterator[Served
         yield running
 
 
-@dataclass
-class Answer:
-    """What the HTTP port answered."""
+def facts(answer: Answer) -> tuple[int, bytes, dict[str, str]]:
+    """Everything but the time of day."""
+    return answer.status, answer.body, {name: value for name, value in answer.headers.items() if name != "date"}
 
-    status: int
-    headers: Message
-    body: bytes
 
-    @property
-    def facts(self) -> tuple[int, bytes, dict[str, str]]:
-        """Everything but the time of day."""
-        return self.status, self.body, {name: value for name, value in self.headers.items() if name != "date"}
-
-    def titles(self) -> list[str]:
-        """The titles of all events, sorted."""
-        return sorted(str(event["summary"]) for event in Calendar.from_ical(self.body).walk("VEVENT"))
+def titles(answer: Answer) -> list[str]:
+    """The titles of all events, sorted."""
+    return sorted(str(event["summary"]) for event in Calendar.from_ical(answer.body).walk("VEVENT"))
 
 
 async def fetched(at: ServerHandle | str, path: str, method: str = "GET", **headers: str) -> Answer:
     """Asks the HTTP port of a server in this process, or the one at an address."""
     target = at if isinstance(at, str) else at.http_targets["http_listen"]
 
-    def ask() -> Answer:
-        connection = http.client.HTTPConnection(target, timeout=20)
-        try:
-            connection.request(method, path, headers={name.replace("_", "-"): one for name, one in headers.items()})
-            told = connection.getresponse()
-            return Answer(told.status, told.headers, told.read())
-        finally:
-            connection.close()
-
-    return await asyncio.to_thread(ask)
+    sent = {name.replace("_", "-"): one for name, one in headers.items()}
+    return await asyncio.to_thread(fetch, target, method, path, None, sent)
 
 
 async def create(office: Office, user: str, label: str = "", tenant: str = TENANT) -> dispatch_pb2.CreateFeedResponse:
@@ -108,7 +90,7 @@ async def test_a_feed_shows_a_technicians_entries(office: Office, served: Served
     told = await fetched(served.handle, (await create(office, ann)).path)
     assert told.status == 200
     assert told.headers["content-type"] == "text/calendar; charset=utf-8"
-    assert told.titles() == ["Gone", "Router"]
+    assert titles(told) == ["Gone", "Router"]
     states = {str(one["summary"]): str(one["status"]) for one in Calendar.from_ical(told.body).walk("VEVENT")}
     assert states == {"Gone": "CANCELLED", "Router": "CONFIRMED"}
     assert f"UID:{soon}@patchbay".encode() in told.body
@@ -166,7 +148,7 @@ async def test_a_feed_is_sent_again_only_when_it_has_changed(office: Office, ser
     assert b"TRANSP:TRANSPARENT" in changed.body
     await office.owner.execute("DELETE FROM schedule_entries")
     empty = await fetched(served.handle, path, If_None_Match=changed.headers["etag"])
-    assert (empty.status, empty.titles()) == (200, [])
+    assert (empty.status, titles(empty)) == (200, [])
 
 
 async def test_head_tells_the_headers_alone(office: Office, served: Served) -> None:
@@ -177,7 +159,7 @@ async def test_head_tells_the_headers_alone(office: Office, served: Served) -> N
     whole = await fetched(served.handle, path)
     head = await fetched(served.handle, path, "HEAD")
     assert (head.status, head.body) == (200, b"")
-    assert head.facts[2] == whole.facts[2]
+    assert facts(head)[2] == facts(whole)[2]
     assert (await fetched(served.handle, path, "POST")).status == 405
 
 
@@ -194,7 +176,7 @@ async def test_whatever_is_no_feed_is_the_same_404(office: Office, served: Serve
     paths = [revoked.path, left.path, f"/feeds/{'x' * 43}.ics", "/feeds/..ics", "/feeds/%00.ics", kept.path[:-4]]
     paths += [kept.path.replace("/feeds/", "/feeds/x"), kept.path.upper(), f"/feeds/{kept.feed.id}.ics"]
     for path in paths:
-        assert (await fetched(served.handle, path)).facts == nothing.facts, path
+        assert facts(await fetched(served.handle, path)) == facts(nothing), path
     assert (await fetched(served.handle, kept.path)).status == 200
 
 
@@ -270,7 +252,7 @@ def test_readers_are_new_each_day_and_not_without_end() -> None:
     assert readers.is_new("a", "192.0.2.1", "")
 
 
-@pytest.mark.parametrize("user", ["", "me", str(uuid4())])
+@pytest.mark.parametrize("user", ["", "me", str(uuid4())], ids=["empty", "me", "nobody"])
 async def test_feeds_are_for_users_there_are(office: Office, user: str) -> None:
     """A technician who does not exist is INPUT_INVALID at `user_id`."""
     with refused("INPUT_INVALID", INVALID, "user_id"):

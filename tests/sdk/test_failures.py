@@ -1,7 +1,6 @@
 """Every failure: its reason, its effect, and whether the send mark was there before the first byte."""
 
 import asyncio
-import socket
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -12,6 +11,7 @@ from server.sdk.http import HttpResponse
 from server.sdk.scope import CallScope, entered
 from tests.sdk.conftest import SECRET, Bound, Names, Pauses, scope
 from tests.sdk.vendor import Act, Received, Step, answer, vendor
+from tests.support.ports import free_port
 
 pytestmark = pytest.mark.anyio
 
@@ -82,12 +82,13 @@ ROWS = {
 @pytest.mark.parametrize("row", ROWS.values(), ids=ROWS.keys())
 async def test_failure_row(bound: Bound, row: Row, writes: bool) -> None:
     """Reason, effect, retryable and status are as tabled; a write's mark precedes its first byte, a read makes none."""
+    timeout = 0.3 if row.read == "TIMED_OUT" else 20.0
     async with vendor(row.step) as server:
         call = scope(events=server.events, repeatable=False)
         client = bound(server, max_bytes=4096)
         async with entered(call):
             with pytest.raises(ActionFailure) as raised:
-                await client.request("POST" if writes else "GET", "/", ok={200}, timeout=0.3)
+                await client.request("POST" if writes else "GET", "/", ok={200}, timeout=timeout)
     failure = raised.value.failure
     reason = row.write if writes else row.read
     unknown = reason == "OUTCOME_UNKNOWN"
@@ -101,13 +102,6 @@ async def test_failure_row(bound: Bound, row: Row, writes: bool) -> None:
     assert raised.value.__context__ is None
     if writes:
         assert len(server.requests) == 1
-
-
-async def closed_port() -> int:
-    """Returns a loopback port where nothing listens."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        return int(free.getsockname()[1])
 
 
 @pytest.mark.parametrize("method", ["GET", "POST"])
@@ -126,7 +120,7 @@ async def test_unreachable_vendor_saw_nothing(bound: Bound, names: Names, method
     call = scope(events=events, repeatable=False)
     async with entered(call):
         with pytest.raises(ActionFailure) as raised:
-            await bound(url.format(closed=await closed_port())).request(method, "/")
+            await bound(url.format(closed=free_port())).request(method, "/")
     failure = raised.value.failure
     assert (failure.reason, failure.effect, failure.retryable) == ("VENDOR_UNAVAILABLE", NONE, True)
     assert told in failure.message
@@ -139,7 +133,7 @@ async def test_unreachable_after_an_earlier_write_is_a_part_done(bound: Bound) -
         client = bound(server)
         await client.request("POST", "/first")
         assert call.sent
-        nobody = bound(f"http://127.0.0.1:{await closed_port()}")
+        nobody = bound(f"http://127.0.0.1:{free_port()}")
         with pytest.raises(ActionFailure) as raised:
             await nobody.request("POST", "/second")
     assert (raised.value.failure.reason, raised.value.failure.effect) == ("VENDOR_UNAVAILABLE", Effect.EFFECT_APPLIED)

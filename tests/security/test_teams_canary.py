@@ -18,9 +18,9 @@ from sandbox.teams import bases, create_app, demo_connection
 from server.conformance.canaries import Search, forms
 from server.gen.patchbay.v1 import connections_pb2, identity_pb2
 from tests.modules.teams.world import ALERTS, BOT, CARD, DANA, DIRECTORY, KIM
-from tests.operations.service import free_port
 from tests.security import places
 from tests.security.hearing import Heard
+from tests.support.ports import free_port
 from tests.support.postgres import Fresh
 from tests.support.served import LOOPBACK, TENANT, Replica, Replicas, struct
 

@@ -119,14 +119,14 @@ async def test_a_refusal_takes_no_slot(database: Database) -> None:
 async def test_an_interactive_caller_reserves_and_sleeps(database: Database, fresh: Fresh) -> None:
     """Beyond the limit a caller gets a slot in the future, and is told how long it waited for it."""
     await _keep_slots(database, fresh)
-    gate = _gate(database, _definition(limit=1, window=0.2))
+    gate = _gate(database, _definition(limit=1, window=0.5))
     waits = await asyncio.gather(*(gate.spend(Deadline.after(30)) for _ in range(4)))
     async with database.system() as connection:
         slots = [row["slot"] for row in await connection.fetch("SELECT slot FROM given ORDER BY slot")]
     gaps = [later - earlier for earlier, later in pairwise(slots)]
     assert len(gaps) == 3
-    assert min(gaps) >= timedelta(seconds=0.2)
-    assert max(waits) >= 0.6
+    assert min(gaps) >= timedelta(seconds=0.5)
+    assert max(waits) >= 1.0  # it came at most half a second after the first
     assert len(await _slots(database)) == 1
 
 

@@ -1,4 +1,4 @@
-"""PostgreSQL for tests: one embedded server for the whole run, a fresh migrated database for each test that asks.
+"""PostgreSQL for tests: one embedded server for each process of tests, a fresh migrated database for each test.
 
 `postgres`        the server; what breaks it must put it back.
 `fresh`           an empty migrated database of this test alone, as `Fresh(dsn, app_dsn)`.
@@ -7,6 +7,7 @@
 """
 
 import asyncio
+import os
 import shutil
 import tempfile
 from collections.abc import AsyncIterator, Coroutine, Iterator
@@ -48,7 +49,8 @@ def apart(work: Coroutine[Any, Any, Any]) -> Any:
 @contextmanager
 def folder_for_postgres() -> Iterator[Path]:
     """Makes a folder that PostgreSQL's user can reach, in memory when there is room: 10 times faster."""
-    roomy = _MEMORY.is_dir() and shutil.disk_usage(_MEMORY).free > _ROOM
+    beside = int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))  # processes that make theirs at the same time
+    roomy = _MEMORY.is_dir() and shutil.disk_usage(_MEMORY).free > beside * _ROOM
     folder = Path(tempfile.mkdtemp(prefix="patchbay-test-", dir=_MEMORY if roomy else None))
     try:
         yield folder / "pg"

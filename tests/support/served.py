@@ -16,6 +16,7 @@ import time
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import AsyncExitStack, ExitStack, asynccontextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any, Self
 
@@ -156,6 +157,10 @@ class Lab:
     def posts(self) -> int:
         """How many things were posted."""
         return self.control.effects().count("post")
+
+    def hold(self, method: str) -> Callable[[], object]:
+        """Holds the answer to the next request of a method back, after its effect; returns what lets it go."""
+        return partial(self.control.remove_fault, self.control.add_fault("hang", method=method, path_regex="^/things"))
 
 
 @pytest.fixture(scope="session")

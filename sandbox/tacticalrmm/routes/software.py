@@ -41,8 +41,7 @@ def _told(kind: str, sentence: str) -> Handler:
         def started() -> None:
             call.world.effects.record(kind, agent.agent_id, {})
 
-        bus = Bus(call.world)
-        bus.later(bus.tell(agent, started=started, ended=lambda: None))
+        call.world.background(Bus(call.world).tell(agent, started=started, ended=lambda: None))
         return reply(f"{sentence} {agent.hostname}")
 
     return handler

@@ -14,7 +14,7 @@ ROUTES: Routes = {**creating.ROUTES, **sending.ROUTES, **members.ROUTES, **teams
 
 def _check(call: Call) -> None:
     """Takes a bot's token only from where bots of its kind get theirs."""
-    token = call.bearer()
+    token = call.accepted()
     if token is None or token.surface != "connector" or token.audience != CLOUDS[cloud_of(call.parts[1])].bot:
         raise denied()
     bot = call.world.bots[token.app_id]

@@ -10,7 +10,7 @@ ROUTES: Routes = {**notify.ROUTES, **installed_apps.ROUTES, **users.ROUTES}
 
 
 def _check(call: Call) -> None:
-    token = call.bearer()
+    token = call.accepted()
     if token is None or token.surface != "graph":
         raise graph_error(call, 401, "InvalidAuthenticationToken", "Access token is empty, expired or not for Graph.")
     call.signed = token

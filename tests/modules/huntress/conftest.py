@@ -1,6 +1,6 @@
 """The simulated account, connections to it, and what it saw."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -12,15 +12,11 @@ from sandbox.serving import SandboxServer
 from server.gen.patchbay.v1.failure_pb2 import Failure
 from server.modules.huntress import MODULE
 from server.sdk import ActionFailure
-from server.sdk.http import HttpPool
-from server.store.database import Database
-from tests.modules.harness import Connected
+from tests.modules.harness import Connect, Connected, Connecting
 from tests.modules.huntress.world import SEED, by_key
 from tests.modules.openapi import described
 
 DOCUMENT = described("huntress/openapi.yaml")
-
-Connect = Callable[..., Connected]
 
 
 @pytest.fixture(scope="session")
@@ -31,31 +27,20 @@ def server() -> Iterator[SandboxServer]:
 
 
 @pytest.fixture
-def vendor(server: SandboxServer) -> Iterator[SandboxControl]:
+def vendor(vendor: SandboxControl) -> Iterator[SandboxControl]:
     """Control over the simulated account, back at its seed; afterwards every request must fit the vendor's document."""
-    control = SandboxControl(server.url)
-    control.reset()
-    yield control
-    control.clear_faults()
-    DOCUMENT.check(control.requests(limit=10_000))
+    yield vendor
+    DOCUMENT.check(vendor.requests(limit=10_000))
 
 
 @pytest.fixture
-def connect(
-    vendor: SandboxControl, server: SandboxServer, pool: HttpPool, modules_database: Database, tenant: str
-) -> Connect:
+def connect(connecting: Connecting, server: SandboxServer) -> Connect:
     """Makes a connection, with the key of the user unless settings are given."""
 
     def made(settings: Message | None = None) -> Connected:
-        return Connected(MODULE, settings or by_key(server.url), pool, modules_database, tenant)
+        return connecting(MODULE, settings or by_key(server.url))
 
     return made
-
-
-@pytest.fixture
-async def connected(connect: Connect) -> Connected:
-    """A connection with the key of the user."""
-    return connect()
 
 
 async def failing(connected: Connected, handler: Any, request: Message, *, seconds: float = 30.0) -> Failure:

@@ -11,8 +11,8 @@ from server.modules.huntress import MODULE
 from server.modules.huntress.actions import find_incidents, get_account, get_agent, get_incident
 from server.modules.huntress.client import HuntressClient
 from server.sdk import ActionFailure, Effect
-from tests.modules.harness import Connected
-from tests.modules.huntress.conftest import Connect, asked, failing
+from tests.modules.harness import Connect, Connected
+from tests.modules.huntress.conftest import asked, failing
 from tests.modules.huntress.world import KEYS, NOBODY, READY, by_key
 
 pytestmark = pytest.mark.anyio

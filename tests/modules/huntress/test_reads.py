@@ -16,8 +16,8 @@ from server.modules.huntress.actions import (
     get_incident,
     list_organizations,
 )
-from tests.modules.harness import Connected
-from tests.modules.huntress.conftest import DOCUMENT, Connect, asked, failing
+from tests.modules.harness import Connect, Connected
+from tests.modules.huntress.conftest import DOCUMENT, asked, failing
 from tests.modules.huntress.world import CLOSED, DISMISSED, FARM, FOREIGN, NOBODY, OPEN, OVEN, READY, TILL, by_key
 
 pytestmark = pytest.mark.anyio

@@ -10,8 +10,8 @@ from server.gen.patchbay.modules.huntress.v1 import huntress_pb2 as pb
 from server.gen.patchbay.v1.failure_pb2 import FAILURE_CATEGORY_CONFLICT, FAILURE_CATEGORY_PERMISSION
 from server.modules.huntress.actions import probe_resolve_incident, resolve_incident
 from server.sdk import Effect
-from tests.modules.harness import Connected
-from tests.modules.huntress.conftest import Connect, asked, failing
+from tests.modules.harness import Connect, Connected
+from tests.modules.huntress.conftest import asked, failing
 from tests.modules.huntress.world import CLOSED, DISMISSED, NOBODY, OPEN, READY, by_key
 
 pytestmark = pytest.mark.anyio

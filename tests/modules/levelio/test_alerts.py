@@ -11,9 +11,8 @@ from server.gen.patchbay.modules.levelio.v1.levelio_pb2 import (
 )
 from server.modules.levelio.actions import find_devices, list_active_alerts, list_updates, resolve_alert
 from server.sdk import Effect
-from tests.modules.harness import Connected
+from tests.modules.harness import Connect, Connected
 from tests.modules.levelio.asking import asked, failing
-from tests.modules.levelio.conftest import Connect
 from tests.modules.levelio.world import APP, DISK_ALERT, LAPTOP, OFFLINE_ALERT, OLD_ALERT, READ_ONLY_KEY
 
 pytestmark = pytest.mark.anyio

@@ -27,9 +27,9 @@ from server.modules.levelio.actions import (
 )
 from server.modules.levelio.client import LevelClient
 from server.sdk import ActionFailure, Effect
-from tests.modules.harness import Connected
+from tests.modules.harness import Connect, Connected
 from tests.modules.levelio.asking import asked, failing
-from tests.modules.levelio.conftest import DOCUMENT, Connect
+from tests.modules.levelio.conftest import DOCUMENT
 from tests.modules.levelio.world import API_KEY, APP, CLEANUP, DISK_ALERT, READ_ONLY_KEY, TOKENS
 
 pytestmark = pytest.mark.anyio

@@ -6,9 +6,8 @@ from sandbox.client import SandboxControl
 from server.gen.patchbay.modules.levelio.v1.levelio_pb2 import ListAutomationsRequest, TriggerAutomationRequest
 from server.modules.levelio.actions import list_automations, trigger_automation
 from server.sdk import Effect
-from tests.modules.harness import Connected
+from tests.modules.harness import Connect, Connected
 from tests.modules.levelio.asking import asked, body, failing
-from tests.modules.levelio.conftest import Connect
 from tests.modules.levelio.world import (
     APP,
     CLEANUP,

@@ -1,6 +1,6 @@
 """The simulated instance, connections to it, and what it saw."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 
 import pytest
 from google.protobuf.message import Message
@@ -9,16 +9,12 @@ from sandbox.client import SandboxControl
 from sandbox.ninjaone import create_app
 from sandbox.serving import SandboxServer
 from server.modules.ninjaone import MODULE
-from server.sdk.http import HttpPool
 from server.sdk.polling import doubling
-from server.store.database import Database
-from tests.modules.harness import Connected
+from tests.modules.harness import Connect, Connected, Connecting
 from tests.modules.ninjaone.world import SEED, by_user
 from tests.modules.openapi import described
 
 DOCUMENT = described("ninjaone/ninjaone-public-api-2.0.9-draft.2026-07.yaml")
-
-Connect = Callable[..., Connected]
 
 
 @pytest.fixture(scope="session")
@@ -29,31 +25,20 @@ def server() -> Iterator[SandboxServer]:
 
 
 @pytest.fixture
-def vendor(server: SandboxServer) -> Iterator[SandboxControl]:
+def vendor(vendor: SandboxControl) -> Iterator[SandboxControl]:
     """Control over the simulated instance, back at its seed; afterwards every request must fit NinjaOne's document,
     which does not tell of the token endpoint."""
-    control = SandboxControl(server.url)
-    control.reset()
-    yield control
-    control.clear_faults()
-    DOCUMENT.check(one for one in control.requests(limit=10_000) if "/oauth/" not in one["path"])
+    yield vendor
+    DOCUMENT.check(one for one in vendor.requests(limit=10_000) if "/oauth/" not in one["path"])
 
 
 @pytest.fixture
-def connect(
-    vendor: SandboxControl, server: SandboxServer, pool: HttpPool, modules_database: Database, tenant: str
-) -> Connect:
+def connect(connecting: Connecting, server: SandboxServer) -> Connect:
     """Makes a connection, for a user unless settings are given; activities are watched at the tests' pace."""
 
     def made(settings: Message | None = None) -> Connected:
-        connected = Connected(MODULE, settings or by_user(server.url), pool, modules_database, tenant)
+        connected = connecting(MODULE, settings or by_user(server.url))
         connected.client.pauses = lambda: doubling(0.01, 0.02)
         return connected
 
     return made
-
-
-@pytest.fixture
-async def connected(connect: Connect) -> Connected:
-    """A connection for a user."""
-    return connect()

@@ -18,9 +18,8 @@ from server.modules.ninjaone.actions import find_devices, reboot_device
 from server.modules.ninjaone.connection import app_of, instance_url, sign_in
 from server.modules.ninjaone.runs import run_script
 from server.sdk import ActionFailure, Effect, SignIn
-from tests.modules.harness import Connected
+from tests.modules.harness import Connect, Connected
 from tests.modules.ninjaone.asking import asked, failing, run, token_requests
-from tests.modules.ninjaone.conftest import Connect
 from tests.modules.ninjaone.world import READER_SECRET, REFRESH_TOKEN, SERVER, WEB_SECRET, by_app, by_user
 from tests.sandbox.ninja_caller import REDIRECT, VERIFIER, NinjaCaller
 

@@ -16,9 +16,8 @@ from server.gen.patchbay.modules.ninjaone.v1.ninjaone_pb2 import (
 from server.modules.ninjaone import client
 from server.modules.ninjaone.actions import find_devices, reboot_device, sync_device
 from server.sdk import DeviceFilter, Effect
-from tests.modules.harness import Connected
+from tests.modules.harness import Connect, Connected
 from tests.modules.ninjaone.asking import asked, bodies, failing
-from tests.modules.ninjaone.conftest import Connect
 from tests.modules.ninjaone.world import DESK, LINUX, MAC, OFFLINE, SERVER, by_app
 
 pytestmark = pytest.mark.anyio

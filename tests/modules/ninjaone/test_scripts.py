@@ -12,9 +12,8 @@ from server.gen.patchbay.modules.ninjaone.v1.ninjaone_pb2 import RunScriptReques
 from server.modules.ninjaone.actions import scripting_options
 from server.modules.ninjaone.runs import run_script
 from server.sdk import Effect
-from tests.modules.harness import Connected
+from tests.modules.harness import Connect, Connected
 from tests.modules.ninjaone.asking import asked, bodies, failing, run, token_requests
-from tests.modules.ninjaone.conftest import Connect
 from tests.modules.ninjaone.world import (
     CLEANUP,
     DESK,

@@ -1,7 +1,6 @@
 """What the tests ask for, and how they look at what came of it."""
 
 import asyncio
-import http.client
 import json
 from collections.abc import Callable
 from typing import Any
@@ -17,6 +16,7 @@ from server.modules.tacticalrmm.runs import run_script
 from server.sdk import ActionFailure
 from tests.modules.harness import Connected
 from tests.modules.tacticalrmm.world import CLEANUP, OBEDIENT, ONLINE, OTHER_KEY
+from tests.support.web import fetch
 
 
 def ask(agent: str = ONLINE, script: str = CLEANUP, *args: str, timeout: int = 5, **more: Any) -> RunScriptRequest:
@@ -57,8 +57,6 @@ async def until(condition: Callable[[], bool]) -> None:
 def somebody_runs(server: SandboxServer, args: list[str]) -> None:
     """Runs the obedient script as another account, as a person would in the web page."""
     order = {"script": int(OBEDIENT), "output": "forget", "args": args, "env_vars": [], "run_as_user": False}
-    connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=10)
     headers = {"X-API-KEY": OTHER_KEY, "Content-Type": "application/json"}
-    connection.request("POST", f"/agents/{ONLINE}/runscript/", json.dumps({**order, "timeout": 5}), headers)
-    assert connection.getresponse().status == 200
-    connection.close()
+    answer = fetch(server.url, "POST", f"/agents/{ONLINE}/runscript/", {**order, "timeout": 5}, headers)
+    assert answer.status == 200

@@ -2,8 +2,8 @@
 
 from dataclasses import replace
 
-from sandbox.control import Sandbox
-from sandbox.tacticalrmm import create_app, demo_connection, load_seed
+from sandbox.control import Sandbox, seed_of
+from sandbox.tacticalrmm import create_app, demo_connection
 from server.conformance.bench import Bench
 from server.gen.patchbay.modules.tacticalrmm.v1.tacticalrmm_pb2 import TacticalRmmConnection
 from server.modules.tacticalrmm import MODULE
@@ -27,7 +27,7 @@ def register(registrar: Registrar) -> None:
 
 def vendor() -> Sandbox:
     """The demo world with 100 of its seconds in one of ours."""
-    seed = load_seed(None)
+    seed = seed_of("tacticalrmm")
     return create_app({**seed, "settings": {**seed["settings"], "time_scale": 0.01}})
 
 

@@ -9,9 +9,8 @@ from sandbox.serving import SandboxServer
 from server.gen.patchbay.modules.tacticalrmm.v1.tacticalrmm_pb2 import RebootAgentRequest, RunCommandRequest
 from server.modules.tacticalrmm.actions import reboot_agent, run_command
 from server.sdk import Effect
-from tests.modules.harness import Connected
+from tests.modules.harness import Connect, Connected
 from tests.modules.tacticalrmm.asking import body, failing, posts
-from tests.modules.tacticalrmm.conftest import Connect
 from tests.modules.tacticalrmm.world import LINUX, MAC, NOBODY, OFFLINE, ONLINE, OVERDUE, SLOW, by_key
 
 pytestmark = pytest.mark.anyio

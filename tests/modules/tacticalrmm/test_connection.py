@@ -21,9 +21,8 @@ from server.modules.tacticalrmm.connection import instance_url
 from server.modules.tacticalrmm.runs import run_script
 from server.sdk import ActionFailure, Deadline, Effect
 from server.sdk.scope import CallScope, entered
-from tests.modules.harness import Connected
+from tests.modules.harness import Connect, Connected
 from tests.modules.tacticalrmm.asking import posts
-from tests.modules.tacticalrmm.conftest import Connect
 from tests.modules.tacticalrmm.world import (
     CLEANUP,
     EXPIRED_KEY,

@@ -15,9 +15,8 @@ from server.gen.patchbay.modules.tacticalrmm.v1.tacticalrmm_pb2 import (
 from server.modules.tacticalrmm.actions import get_agent, list_scripts, reboot_agent
 from server.modules.tacticalrmm.runs import run_script
 from server.sdk import Effect
-from tests.modules.harness import Connected
+from tests.modules.harness import Connect, Connected
 from tests.modules.tacticalrmm.asking import failing
-from tests.modules.tacticalrmm.conftest import Connect
 from tests.modules.tacticalrmm.world import CLEANUP, FARM_KEY, NOBODY, ONLINE, by_key
 
 pytestmark = pytest.mark.anyio

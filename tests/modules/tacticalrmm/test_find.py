@@ -14,9 +14,8 @@ from server.gen.patchbay.modules.tacticalrmm.v1.tacticalrmm_pb2 import (
 )
 from server.modules.tacticalrmm.actions import find_agents, get_agent
 from server.sdk import DeviceFilter
-from tests.modules.harness import Connected
+from tests.modules.harness import Connect, Connected
 from tests.modules.tacticalrmm.asking import failing
-from tests.modules.tacticalrmm.conftest import Connect
 from tests.modules.tacticalrmm.world import FARM_KEY, LINUX, MAC, NOBODY, OFFLINE, ONLINE, OVERDUE, SLOW, by_key
 
 pytestmark = pytest.mark.anyio

@@ -10,9 +10,8 @@ from sandbox.serving import SandboxServer
 from server.gen.patchbay.modules.tacticalrmm.v1.tacticalrmm_pb2 import RunScriptRequest
 from server.modules.tacticalrmm.runs import probe_run_script, run_script
 from server.sdk import ActionFailure, Effect
-from tests.modules.harness import Connected
+from tests.modules.harness import Connect, Connected
 from tests.modules.tacticalrmm.asking import ask, posts, somebody_runs
-from tests.modules.tacticalrmm.conftest import Connect
 from tests.modules.tacticalrmm.world import (
     ENDLESS,
     LINUX,

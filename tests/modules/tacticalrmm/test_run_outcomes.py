@@ -11,9 +11,8 @@ from sandbox.serving import SandboxServer
 from server.modules.tacticalrmm.connection import Pace
 from server.modules.tacticalrmm.runs import run_script
 from server.sdk import Effect
-from tests.modules.harness import Connected
+from tests.modules.harness import Connect, Connected
 from tests.modules.tacticalrmm.asking import ask, failing, posts, ran, somebody_runs, until
-from tests.modules.tacticalrmm.conftest import Connect
 from tests.modules.tacticalrmm.world import ENDLESS, OBEDIENT, OFFLINE, ONLINE, OVERDUE, SLOW, by_key
 
 pytestmark = pytest.mark.anyio

@@ -10,9 +10,8 @@ from sandbox.serving import SandboxServer
 from server.gen.patchbay.modules.tacticalrmm.v1.tacticalrmm_pb2 import RunScriptRequest, RunScriptResponse
 from server.modules.tacticalrmm.runs import run_script
 from server.sdk import Effect
-from tests.modules.harness import Connected
+from tests.modules.harness import Connect, Connected
 from tests.modules.tacticalrmm.asking import ask, body, failing, posts, ran, somebody_runs, until
-from tests.modules.tacticalrmm.conftest import Connect
 from tests.modules.tacticalrmm.world import (
     CLEANUP,
     ENDLESS,

@@ -8,9 +8,8 @@ from sandbox.client import SandboxControl
 from server.gen.patchbay.modules.teams.v1.teams_pb2 import PostToChannelRequest, SendDmRequest
 from server.modules.teams.actions import post_to_channel, send_dm
 from server.sdk import Effect
-from tests.modules.harness import Connected
+from tests.modules.harness import Connect, Connected
 from tests.modules.teams.asking import asked, bodies, failing, messages
-from tests.modules.teams.conftest import Connect
 from tests.modules.teams.world import ALERTS, BOT, CARD, DANA, DESK, DIRECTORY, FINANCE, KIM, LEADS, LEE, SAM
 from tests.support.served import struct
 

@@ -9,9 +9,8 @@ from server.gen.patchbay.modules.teams.v1.teams_pb2 import NotifyUserRequest
 from server.modules.teams.actions import notify_user
 from server.modules.teams.messages import chain_of
 from server.sdk import Effect
-from tests.modules.harness import Connected
+from tests.modules.harness import Connect, Connected
 from tests.modules.teams.asking import asked, bodies, failing
-from tests.modules.teams.conftest import Connect
 from tests.modules.teams.world import APP, BOT, DANA, KIM
 
 pytestmark = pytest.mark.anyio

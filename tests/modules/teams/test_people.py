@@ -5,9 +5,8 @@ import pytest
 from sandbox.client import SandboxControl
 from server.gen.patchbay.modules.teams.v1 import teams_pb2 as pb
 from server.modules.teams.actions import link_user, list_channels, list_users, notify_user, send_dm
-from tests.modules.harness import Connected
+from tests.modules.harness import Connect, Connected
 from tests.modules.teams.asking import asked, failing, messages
-from tests.modules.teams.conftest import Connect
 from tests.modules.teams.world import ALERTS, BOT, DANA, DESK, FINANCE, KIM, LEE
 
 pytestmark = pytest.mark.anyio

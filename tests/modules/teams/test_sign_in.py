@@ -11,9 +11,8 @@ from server.gen.patchbay.modules.teams.v1.teams_pb2 import NotifyUserRequest, Po
 from server.modules.teams import MODULE
 from server.modules.teams.actions import notify_user, post_to_channel
 from server.sdk import ActionFailure
-from tests.modules.harness import Connected
+from tests.modules.harness import Connect, Connected
 from tests.modules.teams.asking import asked, failing, messages
-from tests.modules.teams.conftest import Connect
 from tests.modules.teams.world import ALERTS, BOT, DANA, DIRECTORY
 
 pytestmark = pytest.mark.anyio

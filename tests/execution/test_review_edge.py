@@ -7,7 +7,7 @@ import grpc
 import pytest
 
 from server.gen.patchbay.v1 import executor_pb2, identity_pb2
-from tests.execution.test_review import delay, until
+from tests.execution.test_review import until
 from tests.gen.torture.lab.v1 import lab_pb2
 from tests.support.grpc_errors import fields, reasons, refused
 from tests.support.served import TENANT, Caller, Served, struct
@@ -49,11 +49,12 @@ async def test_direct_rpcs_name_the_execution_that_failed(served: Served) -> Non
 
 async def test_direct_rpcs_know_every_mode(served: Served) -> None:
     """Mode `return` answers at once that the execution runs."""
-    delay(served, "POST", 1.5)
+    let_go = served.lab.hold("POST")
     call = asyncio.create_task(served.execute("run_raw", {"text": "a"}, "k"))
     await until(served, "sent_at")
     error = await direct(served, lab_pb2.RunRawRequest(text="a"), x_patchbay_in_flight="return")
     assert (error.code(), not call.done()) == (grpc.StatusCode.DEADLINE_EXCEEDED, True)
+    let_go()
     await call
 
 
@@ -75,7 +76,7 @@ async def test_direct_rpcs_refuse_metadata_that_mean_nothing(served: Served, hea
 
 async def test_a_direct_call_that_is_cancelled_is_audited(served: Served) -> None:
     """The client leaves a direct call: what ran has its audit row."""
-    delay(served, "POST", 1.0)
+    let_go = served.lab.hold("POST")
     stub = served.caller.channel.unary_unary("/torture.lab.v1.Lab/RunRaw", lab_pb2.RunRawRequest.SerializeToString)
     metadata = (("x-patchbay-tenant", TENANT), ("idempotency-key", "k"))
     call = stub(lab_pb2.RunRawRequest(text="a"), timeout=10, metadata=metadata)
@@ -83,6 +84,7 @@ async def test_a_direct_call_that_is_cancelled_is_audited(served: Served) -> Non
     await until(served, "sent_at")
     call.cancel()
     await waiting
+    let_go()
     assert (await served.caller.execution("k", wait=5)).state == SUCCEEDED
     await served.handle.house.audit.flush()
     async with served.handle.house.database.system() as connection:

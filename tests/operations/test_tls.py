@@ -8,9 +8,10 @@ from pathlib import Path
 import pytest
 
 from server.gen.patchbay.v1 import identity_pb2
-from tests.operations.service import PATCHBAY, Apart, Service, environment, free_port, service
+from tests.operations.service import PATCHBAY, Apart, Service, environment, service
 from tests.support.certificates import Authority, Pair, trusting
 from tests.support.paths import ROOT
+from tests.support.ports import free_port
 
 pytestmark = pytest.mark.anyio
 

@@ -79,6 +79,7 @@ def _limit_of(inputs: Descriptor) -> str:
     return field.name if field is not None and field.cpp_type in INTEGER_RANGES else ""
 
 
+@cache
 def _required(inputs: Descriptor) -> frozenset[str]:
     try:
         return required_fields(inputs)

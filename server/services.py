@@ -9,15 +9,15 @@ from starlette.routing import Route
 from server.composition import House
 from server.core.administration import Administration, default_permissions
 from server.edge.board import BoardServicer
-from server.edge.bot import BotEndpoint, BotReport
+from server.edge.bot import BotEndpoint
 from server.edge.catalog import CatalogServicer
 from server.edge.connections import ConnectionsServicer
 from server.edge.direct import DirectHandlers
 from server.edge.directory import DirectoryServicer
 from server.edge.dispatch import OutboxServicer
 from server.edge.executor import ActionExecutorServicer
-from server.edge.feeds import FeedFiles, FeedReport, FeedsServicer
-from server.edge.http import HttpDoor
+from server.edge.feeds import FeedFiles, FeedsServicer
+from server.edge.http import HttpAudit, HttpDoor, HttpReport
 from server.edge.identity import IdentityServicer
 from server.edge.rpc import Audit, CallInfo, Gatekeeper, Parts
 from server.edge.server import Door
@@ -69,49 +69,32 @@ def _servicers(house: House) -> dict[ServiceDescriptor, object]:
 def http_doors(house: House) -> dict[str, HttpDoor]:
     """Returns the HTTP ports that the settings want, by where they listen. One address may serve all paths."""
     settings = house.settings
-    wanted: dict[str, list[Route]] = {}
+    audit, wanted = _http_auditor(house.audit), dict[str, list[Route]]()
     if settings.bot_listen:
-        wanted.setdefault(settings.bot_listen, []).append(_bot_endpoint(house).route)
+        wanted.setdefault(settings.bot_listen, []).append(BotEndpoint(house.bot_inbound, audit).route)
     if settings.http_listen:
-        wanted.setdefault(settings.http_listen, []).append(_feed_files(house).route)
+        wanted.setdefault(settings.http_listen, []).append(FeedFiles(house.feeds, audit).route)
     shared = settings.workers > 1
     return {listen: HttpDoor(routes, shared_port=shared) for listen, routes in wanted.items()}
 
 
-def _bot_endpoint(house: House) -> BotEndpoint:
-    async def audit(report: BotReport) -> None:
+def _http_auditor(log: AuditLog) -> HttpAudit:
+    async def audit(report: HttpReport) -> None:
         for tenant in report.tenants or ("",):
-            await house.audit.add(
+            await log.add(
                 AuditEntry(
-                    caller=f"bot:{report.bot_app_id}",
-                    operation="bot/api/messages",
+                    caller=report.caller,
+                    operation=report.operation,
                     outcome="REFUSED" if report.reason else "OK",
                     reason=report.reason,
                     tenant=tenant,
+                    actor=report.actor,
                     peer=report.peer,
                     at=datetime.now(UTC),
                 )
             )
 
-    return BotEndpoint(house.bot_inbound, audit)
-
-
-def _feed_files(house: House) -> FeedFiles:
-    async def audit(report: FeedReport) -> None:
-        await house.audit.add(
-            AuditEntry(
-                caller=f"feed:{report.feed.id}",
-                operation="feeds/read",
-                outcome="REFUSED" if report.reason else "OK",
-                reason=report.reason,
-                tenant=report.feed.tenant,
-                actor=report.feed.user_id,
-                peer=report.peer,
-                at=datetime.now(UTC),
-            )
-        )
-
-    return FeedFiles(house.feeds, audit)
+    return audit
 
 
 def _auditor(log: AuditLog) -> Audit:

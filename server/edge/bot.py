@@ -6,8 +6,7 @@ call without a caller does not; everything after that does.
 
 import asyncio
 import json
-from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass
+from functools import partial
 from typing import Any, Final
 
 from starlette.requests import ClientDisconnect, Request
@@ -17,23 +16,11 @@ from starlette.routing import Route
 from server.core.bot_inbound import ActivityRefused, BotInbound
 from server.core.bot_tokens import BotToken
 from server.core.refusals import Refusal
+from server.edge.http import HttpAudit, HttpReport, peer_of
 from server.errors import DatabaseUnavailable
 
 _MOST_BYTES: Final = 256 * 1024
 _SECONDS: Final = 15.0
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class BotReport:
-    """One activity for the audit: `reason` is empty unless it was refused, `tenants` those that it was for."""
-
-    bot_app_id: str
-    peer: str
-    tenants: Sequence[str] = ()
-    reason: str = ""
-
-
-BotAudit = Callable[[BotReport], Awaitable[None]]
 
 
 class BotEndpoint:
@@ -44,7 +31,7 @@ class BotEndpoint:
         audit: Takes a report of every activity with a token that holds.
     """
 
-    def __init__(self, inbound: BotInbound, audit: BotAudit) -> None:
+    def __init__(self, inbound: BotInbound, audit: HttpAudit) -> None:
         self._inbound = inbound
         self._audit = audit
 
@@ -77,15 +64,16 @@ class BotEndpoint:
         activity = _parsed(body)
         if activity is None:
             return Response(status_code=400)
-        return await self._received(verified, activity, body, request.client.host if request.client else "")
+        return await self._received(verified, activity, body, peer_of(request))
 
     async def _received(self, token: BotToken, activity: dict[str, Any], body: bytes, peer: str) -> Response:
+        report = partial(HttpReport, caller=f"bot:{token.bot_app_id}", operation="bot/api/messages", peer=peer)
         try:
             tenants = await self._inbound.receive(token, activity, body)
         except ActivityRefused as refused:
-            await self._audit(BotReport(bot_app_id=token.bot_app_id, peer=peer, reason=refused.reason))
+            await self._audit(report(reason=refused.reason))
             return Response(status_code=403)
-        await self._audit(BotReport(bot_app_id=token.bot_app_id, peer=peer, tenants=tenants))
+        await self._audit(report(tenants=tenants))
         return Response(status_code=501) if activity.get("type") == "invoke" else JSONResponse({})
 
 

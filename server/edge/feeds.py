@@ -1,8 +1,6 @@
 """Calendar feeds: a part of the Dispatch service, and the files themselves on an HTTP port."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
 from typing import Final
 
 from starlette.exceptions import HTTPException
@@ -14,6 +12,7 @@ from server.core.feed_readers import FeedReaders
 from server.core.feeds import PATH, Feed, FeedReading, Feeds
 from server.core.tenancy import Tenants
 from server.edge.board import PERMISSION
+from server.edge.http import HttpAudit, HttpReport, peer_of
 from server.edge.rpc import CallInfo
 from server.errors import DatabaseUnavailable
 from server.gen.patchbay.v1 import dispatch_pb2 as pb
@@ -63,18 +62,6 @@ class FeedsServicer:
         return pb.RevokeFeedResponse(feed=_feed(await self._feeds.revoke(call.tenant, request.feed_id)))
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class FeedReport:
-    """A reading of a feed for the audit: `reason` is empty unless it was refused."""
-
-    feed: Feed
-    peer: str
-    reason: str
-
-
-FeedAudit = Callable[[FeedReport], Awaitable[None]]
-
-
 class FeedFiles:
     """The files. Whatever is not a feed any more, or never was one, is the same 404 as any other path.
 
@@ -84,7 +71,7 @@ class FeedFiles:
             was never one leaves none.
     """
 
-    def __init__(self, feeds: Feeds, audit: FeedAudit) -> None:
+    def __init__(self, feeds: Feeds, audit: HttpAudit) -> None:
         self._feeds = feeds
         self._audit = audit
         self._readers = FeedReaders()
@@ -104,7 +91,7 @@ class FeedFiles:
     async def _answer(self, request: Request) -> Response:
         reading = await self._feeds.read(request.path_params["secret"])
         if reading is not None:
-            await self._note(reading, request.client.host if request.client else "")
+            await self._note(reading, peer_of(request))
         file = reading.file if reading is not None else None
         if file is None:
             raise HTTPException(404)
@@ -115,8 +102,13 @@ class FeedFiles:
         return Response(body, headers=headers, media_type="text/calendar; charset=utf-8")
 
     async def _note(self, reading: FeedReading, peer: str) -> None:
-        if self._readers.is_new(reading.feed.id, peer, reading.reason):
-            await self._audit(FeedReport(feed=reading.feed, peer=peer, reason=reading.reason))
+        feed, reason = reading.feed, reading.reason
+        if self._readers.is_new(feed.id, peer, reason):
+            caller, tenants = f"feed:{feed.id}", (feed.tenant,)
+            report = HttpReport(
+                caller=caller, operation="feeds/read", peer=peer, tenants=tenants, actor=feed.user_id, reason=reason
+            )
+            await self._audit(report)
 
 
 def _matches(told: str, etag: str) -> bool:

@@ -3,16 +3,47 @@
 import asyncio
 import contextlib
 import socket
-from collections.abc import Iterator, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Sequence
+from dataclasses import dataclass
 from typing import Final
 
 import structlog
 import uvicorn
 from starlette.applications import Starlette
+from starlette.requests import Request
 from starlette.routing import Route
 
 _log = structlog.get_logger(__name__)
 _GRACE: Final = 2
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HttpReport:
+    """A request to an HTTP port, for the audit.
+
+    Attributes:
+        caller: By what it was known: `bot:<app id>`, `feed:<id>`.
+        operation: What it did.
+        peer: Its address.
+        tenants: Those that it was for. Empty: none, as far as it is known.
+        actor: For whom.
+        reason: Why it was refused. Empty: it was not.
+    """
+
+    caller: str
+    operation: str
+    peer: str
+    tenants: Sequence[str] = ()
+    actor: str = ""
+    reason: str = ""
+
+
+HttpAudit = Callable[[HttpReport], Awaitable[None]]
+
+
+def peer_of(request: Request) -> str:
+    """Returns the address that a request comes from; empty when it is not known."""
+    return request.client.host if request.client else ""
 
 
 class _Server(uvicorn.Server):

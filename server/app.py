@@ -117,13 +117,11 @@ def serve(settings: Settings) -> int:
     logs.configure(settings.log_level, settings.log_format)
     if settings.tls_cert_file is None and not is_loopback_target(settings.listen):
         _log.warning("no TLS beyond this machine", listen=settings.listen, remedy="set TLS_CERT_FILE and TLS_KEY_FILE")
-    if settings.workers > 1:
-        return supervise(settings, serve_here)
-    return serve_here(settings)
+    return supervise(settings, serve_as_worker) if settings.workers > 1 else uvloop.run(_serve(settings))
 
 
-def serve_here(settings: Settings) -> int:
-    """Serves in this process until SIGTERM or SIGINT; returns the exit code."""
+def serve_as_worker(settings: Settings) -> int:
+    """Serves in a process that has just begun, until SIGTERM or SIGINT; returns the exit code."""
     logs.configure(settings.log_level, settings.log_format)
     return uvloop.run(_serve(settings))
 

@@ -74,8 +74,9 @@ async def _followed(
     hints = list(answer.values()) if isinstance(answer, dict) else [answer]
 
     async def look() -> Row | None:
-        found = await unless_failed(_series(client, device_id, script, mark)) or [[]]
-        return _end(next((lines for lines in found if lines and lines[0].get("seriesUid") in hints), found[0]))
+        found = await unless_failed(_series(client, device_id, script, mark)) or []
+        hinted = [lines for lines in found if lines[0].get("seriesUid") in hints]
+        return _end(next(iter(hinted or found), ()))
 
     return await awaited(look, limit, client.pauses())
 

@@ -71,8 +71,10 @@ async def probe_run_script(request: RunScriptRequest, ctx: ProbeContext[Tactical
     """Looks for the run in the agent's history: a row newer than the one noted before, of that script, from the moment
     of the order, by the server's own clock on both sides."""
     mark, client = Mark.of(ctx.evidence), ctx.client
-    history = await unless_failed(client.history(request.agent_id)) if mark else None
-    if mark is None or history is None:
+    if mark is None:
+        return None
+    history = await unless_failed(client.history(request.agent_id))
+    if history is None:
         return None
     row = proved(_candidates(history, request, mark, client), mark, lambda row: row.time, _WINDOW)
     if row is None:

@@ -110,7 +110,7 @@ class EmbeddedPostgres:
             DataFolderInUse: Another process has it.
             EmbeddedPostgresFailed: Not startable; the end of its log is in the message.
         """
-        if self._guard is not None and self._guard.poll() is None:
+        if self._guard is not None and self._guard.poll() is None and self.pid is not None:
             return
         user = system_user(self.data_dir)
         prepare_folder(self.data_dir, self._programs, user)

@@ -6,6 +6,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from threading import Timer
 from time import sleep
 
 import asyncpg
@@ -103,6 +104,21 @@ def test_data_survives_restart_stop_and_kill(server: EmbeddedPostgres) -> None:
     server.start()
     assert server.pid != pid
     assert _ask(server.dsn, "SELECT x FROM t") == 7
+
+
+def test_a_server_that_has_just_died_is_started(server: EmbeddedPostgres) -> None:
+    """The shell around it, which has not noticed yet, does not pass for a server."""
+    guard, pid = server._guard, server.pid
+    assert guard is not None
+    assert pid is not None
+    os.kill(guard.pid, signal.SIGSTOP)
+    os.kill(pid, signal.SIGKILL)
+    _await_end(pid)
+    noticing = Timer(0.3, os.kill, (guard.pid, signal.SIGCONT))
+    noticing.start()
+    server.start()
+    noticing.join()
+    assert _ask(server.dsn, "SELECT 1") == 1
 
 
 def test_starting_twice_is_starting_once(server: EmbeddedPostgres) -> None:

@@ -41,11 +41,16 @@ class Strike:
         """Starts the call."""
         self._call = asyncio.create_task(self._caller.execute("scheduling.create_entry", self.wanted, self.key))
 
-    async def waits(self, words: str) -> None:
-        """Returns when a statement of the server waits for a lock."""
-        sql = "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND query ILIKE $1"
+    async def waits(self, words: str, table: str | None = None) -> None:
+        """Returns when a statement of the server waits for a lock, on the table if one is given. Words have to be among
+        the first thousand characters: PostgreSQL tells no more of a statement."""
+        sql = """
+            SELECT count(*) FROM pg_stat_activity a WHERE wait_event_type = 'Lock' AND query ILIKE $1 AND (
+                $2::text IS NULL
+                OR EXISTS (SELECT FROM pg_locks l WHERE l.pid = a.pid AND NOT granted AND relation = $2::regclass))
+        """
         async with asyncio.timeout(20):
-            while not await self.other.fetchval(sql, f"%{words}%"):
+            while not await self.other.fetchval(sql, f"%{words}%", table):
                 await asyncio.sleep(0.005)
                 await self.other.execute("SELECT pg_stat_clear_snapshot()")
 
@@ -72,7 +77,7 @@ async def _at_lock_of(table: str, strike: Strike) -> None:
     async with strike.owner.transaction():
         await strike.owner.execute(f"LOCK TABLE {table} IN SHARE MODE")
         strike.begin()
-        await strike.waits(table)
+        await strike.waits("schedule_entries", table)
         await strike.kill()
 
 
